@@ -1,0 +1,238 @@
+"""Every setting of the service, read from the environment.
+
+A value that means nothing is refused here, when the process starts, with the
+variable's name. Combinations that are allowed but dangerous are reported by the
+system checks in `config.checks`. The README's table lists each variable, and a
+test compares the two.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from environs import Env, validate
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from config import embedded
+
+env = Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# What the servers that `make run` started are reached by, if they run.
+_running = embedded.running_urls() or {}
+
+# --- Who and where -----------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", False)
+DEFAULT_SECRET_KEY = "insecure: set SECRET_KEY before anybody relies on this service"  # noqa: S105  (not a secret, on purpose)
+SECRET_KEY = env.str("SECRET_KEY", "") or embedded.secret_key() or DEFAULT_SECRET_KEY
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", "", validate=validate.Regexp(r"(https?://[^\s/?#]+/?)?$")
+).rstrip("/")
+if PUBLIC_URL:
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, PUBLIC_URL.split("://")[1].rsplit(":", 1)[0]]
+    CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+
+# --- PostgreSQL --------------------------------------------------------------
+
+STATEMENT_TIMEOUT = env.int("STATEMENT_TIMEOUT", 15, validate=validate.Range(min=0, max=3600))
+DATABASES: dict[str, Any] = {
+    "default": env.dj_db_url(
+        "DATABASE_URL",
+        _running.get("DATABASE_URL", "postgresql://127.0.0.1:5432/conversations"),
+        conn_max_age=None,
+        conn_health_checks=True,
+    )
+}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ValueError("DATABASE_URL must name a PostgreSQL database (postgresql://…)")
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    connect_timeout=3,
+    # A transaction that its client forgot would hold back every reader of events
+    # and every vacuum, so the server ends it.
+    options=(
+        f"-c statement_timeout={STATEMENT_TIMEOUT}s -c lock_timeout={STATEMENT_TIMEOUT}s"
+        " -c idle_in_transaction_session_timeout=60s"
+    ),
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis -------------------------------------------------------------------
+
+REDIS_URL = env.str(
+    "REDIS_URL",
+    _running.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    validate=validate.Regexp(r"(rediss?|unix)://"),
+)
+REDIS_TIMEOUT = env.float("REDIS_TIMEOUT", 0.25, validate=validate.Range(min=0.01, max=10))
+CACHE_KEY_PREFIX = env.str("CACHE_KEY_PREFIX", "conversations")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": CACHE_KEY_PREFIX,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT,
+            "SOCKET_TIMEOUT": REDIS_TIMEOUT,
+            "CONNECTION_POOL_KWARGS": {
+                # One more try, on a new connection, covers a server that was restarted.
+                # A timeout is not tried again: the caller has waited long enough.
+                "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+            },
+        },
+    }
+}
+
+# --- The web server ----------------------------------------------------------
+
+HOST = env.str("HOST", "127.0.0.1")
+PORT = env.int("PORT", 8000, validate=validate.Range(min=1, max=65535))
+WEB_WORKERS = env.int("WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
+WEB_THREADS = env.int("WEB_THREADS", 4, validate=validate.Range(min=1, max=256))
+
+# --- The application ---------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest",
+    "projects",
+    "conversations",
+]
+MIDDLEWARE = [
+    "rest.request_id.RequestIDMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "rest.paths.CanonicalPathMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# --- Agents' sessions --------------------------------------------------------
+
+AUTH_USER_MODEL = "projects.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login"
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_COOKIES = env.bool("SECURE_COOKIES", PUBLIC_URL.startswith("https://"))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+PASSWORD_RESET_TIMEOUT = int(timedelta(days=3).total_seconds())
+X_FRAME_OPTIONS = "DENY"
+
+# --- The API -----------------------------------------------------------------
+
+# A body larger than this is a 413 (contract, section 1).
+MAX_BODY_BYTES = 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "projects.authentication.ApiKeyAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["projects.permissions.MayActOnProject"],
+    "DEFAULT_PARSER_CLASSES": ["rest.media.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest.media.FastJSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "rest.media.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "rest.schema.Schema",
+    "EXCEPTION_HANDLER": "rest.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "NON_FIELD_ERRORS_KEY": "non_field_errors",
+}
+DRF_STANDARDIZED_ERRORS = {"NESTED_FIELD_SEPARATOR": "__"}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Conversations API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "Support tickets, their messages, and how many of them are unread.",
+    "SCHEMA_PATH_PREFIX": r"/api/projects/\{project_id\}(/conversations)?",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "TicketStatus": "conversations.models.Status",
+        "TicketPriority": "conversations.models.Priority",
+        "ChannelSource": "conversations.models.ChannelSource",
+        "AuthorType": "conversations.models.AuthorType",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "rest.schema.finish",
+    ],
+}
+
+# --- Logs --------------------------------------------------------------------
+
+LOG_LEVEL = env.str(
+    "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
+)
+LOG_FORMAT = env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "text"]))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "rest.request_id.RequestIDFilter"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
+            "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+        },
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": LOG_FORMAT,
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    # Django's own line for each refused request repeats the access log.
+    "loggers": {"django.request": {"level": "ERROR"}},
+}
