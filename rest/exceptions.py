@@ -1,0 +1,28 @@
+"""What can go wrong, beyond what the framework names."""
+
+from rest_framework import exceptions, status
+
+
+class RequestTooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The body is larger than 1 MiB."
+    default_code = "request_too_large"
+
+
+class Unavailable(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The database is unreachable. Nothing was changed; try again."
+    default_code = "unavailable"
+    wait = 5
+
+
+class TimedOut(exceptions.APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "The database took too long. Nothing was changed; try again."
+    default_code = "timeout"
+    wait = 5
+
+
+def invalid(attr: str, detail: str, code: str = "invalid_input") -> exceptions.ValidationError:
+    """One wrong field or parameter, named, with what is wrong about it."""
+    return exceptions.ValidationError({attr: [exceptions.ErrorDetail(detail, code)]})

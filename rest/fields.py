@@ -1,0 +1,127 @@
+"""Serializer fields that take a value as what it is, and refuse what merely resembles it."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+from rest_framework import serializers
+
+from rest.json import timestamp
+
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
+
+
+class StrictObject(serializers.Serializer[Any]):
+    """An object that refuses fields it does not have, by name.
+
+    `ignored` names what a client may send back because it was in an answer, of
+    ours or of PostHog's; a name ending in `*` stands for all that begin so.
+    Read-only fields are ignored as well.
+    """
+
+    ignored: tuple[str, ...] = ()
+    unknown_code = "unknown_field"
+    unknown_detail = "There is no such field."
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, Any] = {}
+        if isinstance(data, dict):
+            errors = {
+                name: [serializers.ErrorDetail(self.unknown_detail, self.unknown_code)]
+                for name in data
+                if name not in self.fields and not self._is_ignored(name)
+            }
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as exc:
+            raise serializers.ValidationError({**exc.detail, **errors}) from exc  # type: ignore[dict-item]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return value
+
+    def _is_ignored(self, name: str) -> bool:
+        return any(
+            name.startswith(entry[:-1]) if entry.endswith("*") else name == entry
+            for entry in self.ignored
+        )
+
+
+class QueryParameters(StrictObject):
+    """The query of a request: each parameter at most once, none that does not exist."""
+
+    unknown_code = "unknown_parameter"
+    unknown_detail = "There is no such parameter."
+
+
+class Text(serializers.CharField):
+    """A JSON string; a number or a boolean is not one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Flag(serializers.BooleanField):
+    """A JSON boolean; 1 and "yes" are not."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class QueryFlag(serializers.ChoiceField):
+    """`true` or `false` in a query."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=["true", "false"], **kwargs)
+
+    def to_internal_value(self, data: Any) -> bool:  # type: ignore[override]
+        return bool(super().to_internal_value(data) == "true")
+
+
+class QueryInteger(serializers.IntegerField):
+    """ASCII digits in a query; Python's own reading takes `1_000` and `٣` too."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str) or not _WHOLE_NUMBER.fullmatch(data):
+            self.fail("invalid")
+        return int(data)
+
+
+class CommaList(serializers.Field[Any, Any, Any, Any]):
+    """Values separated by commas, each read by `child`; at most `max_items`."""
+
+    default_error_messages = {
+        "empty": "The list has an empty entry.",
+        "too_many": "At most {max_items} values are taken.",
+    }
+
+    def __init__(
+        self, child: serializers.Field[Any, Any, Any, Any], *, max_items: int = 100, **kwargs: Any
+    ) -> None:
+        super().__init__(required=False, **kwargs)
+        self.child = child
+        self.max_items = max_items
+
+    def to_internal_value(self, data: str) -> list[Any]:
+        items = [item.strip() for item in data.split(",")]
+        if "" in items:
+            self.fail("empty")
+        if len(items) > self.max_items:
+            self.fail("too_many", max_items=self.max_items)
+        return [self.child.run_validation(item) for item in items]
+
+
+class Moment(serializers.DateTimeField):
+    """A point in time: in, ISO 8601 (naive values are UTC); out, UTC with microseconds and Z."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if not isinstance(data, str):
+            self.fail("invalid", format="ISO 8601")
+        moment: datetime = super().to_internal_value(data)
+        return moment
+
+    def to_representation(self, value: Any) -> Any:
+        return None if value is None else timestamp(value)

@@ -1,0 +1,175 @@
+"""Values cached in Redis that are never older than the last write.
+
+The plain recipe (read, else compute and store; delete on change) has a race: a
+reader computes an old value, a writer changes and deletes, the reader stores the
+old value after that, and it lives until it expires. Here a reader that misses
+takes a *lease* first and may store only while the lease is its own; `forget`
+deletes value and lease in one command, which makes the tokens of slow readers
+void (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, section 3.2.1).
+The same lease makes one reader compute while the others wait.
+
+Every failure of Redis raises `CacheDown`; who catches it asks the database.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django_redis import get_redis_connection
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+# A lease outlives every computation that may still be allowed to store.
+LEASE_MS = 5_000
+# After a failure reads leave Redis alone for so long; forgetting never does.
+_BREAK_SECONDS = 1.0
+_REPEAT_SECONDS = 0.2
+
+_READ_OR_LEASE = """
+local value = redis.call('GET', KEYS[1])
+if value then return {value, ''} end
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {false, ARGV[1]} end
+return {false, redis.call('GET', KEYS[2])}
+"""
+_STORE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1
+"""
+
+
+class CacheDown(Exception):
+    """Redis can not be used now."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to store what is computed under it, until somebody forgets the key."""
+
+    key: str
+    token: str
+    is_mine: bool
+
+
+def full_key(name: str) -> str:
+    return f"{settings.CACHE_KEY_PREFIX}:{name}"
+
+
+def read(keys: Sequence[str]) -> list[bytes | None]:
+    """The values of several keys in one round trip; None where there is none."""
+    values: list[bytes | None] = _call(lambda redis: redis.mget(keys))
+    return [None if key in _unforgotten else value for key, value in zip(keys, values, strict=True)]
+
+
+def read_or_lease(key: str) -> bytes | Lease:
+    """The value; or, where there is none, a lease: a new one, or the one somebody else holds."""
+    if key in _unforgotten:
+        raise CacheDown
+    mine = uuid.uuid4().hex
+    value, token = _call(
+        lambda redis: redis.eval(_READ_OR_LEASE, 2, key, _lease_key(key), mine, LEASE_MS)
+    )
+    if value is not None:
+        return bytes(value)
+    return Lease(key, token.decode(), is_mine=token.decode() == mine)
+
+
+def store(lease: Lease, value: bytes | int, *, lifetime_ms: int) -> bool:
+    """Stores the value unless the key was forgotten since the lease was taken."""
+    lease_key = _lease_key(lease.key)
+    stored = _call(
+        lambda redis: redis.eval(_STORE, 2, lease.key, lease_key, lease.token, value, lifetime_ms)
+    )
+    return bool(stored)
+
+
+def give_back(lease: Lease) -> None:
+    """Ends a lease under which nothing is to be stored."""
+    _call(lambda redis: redis.delete(_lease_key(lease.key)))
+
+
+def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
+    """Drops the values and voids the leases. Call it after the commit, never before.
+
+    When Redis can not be reached it is repeated in the background until it works
+    or the values have expired by themselves; this process reads the database
+    meanwhile. It never raises: the write it follows is committed.
+    """
+    try:
+        _delete(keys)
+    except RedisError as exc:
+        logger.warning("Redis could not be told to forget, and will be again: %s", exc)
+        _repeat_later(keys, time.monotonic() + lifetime_ms / 1000)
+
+
+def _delete(keys: Sequence[str]) -> None:
+    redis = get_redis_connection("default")
+    redis.delete(*keys, *(_lease_key(key) for key in keys))
+
+
+def _lease_key(key: str) -> str:
+    return f"{key}:lease"
+
+
+# --- A Redis that fails ------------------------------------------------------
+
+_broken_until = 0.0
+
+
+def _call(command: Any) -> Any:
+    """Runs a command, or refuses at once while Redis is taken to be broken.
+
+    The pause keeps a Redis that hangs from costing its time-out on each request.
+    """
+    global _broken_until
+    if time.monotonic() < _broken_until:
+        raise CacheDown
+    try:
+        return command(get_redis_connection("default"))
+    except RedisError as exc:
+        _broken_until = time.monotonic() + _BREAK_SECONDS
+        logger.warning("Redis failed; the database answers for %.0f s: %s", _BREAK_SECONDS, exc)
+        raise CacheDown from exc
+
+
+# Keys still to be forgotten, each until when (monotonic seconds) it could live.
+_unforgotten: dict[str, float] = {}
+_guard = threading.Lock()
+_repeating = False
+
+
+def _repeat_later(keys: Sequence[str], deadline: float) -> None:
+    global _repeating
+    with _guard:
+        _unforgotten.update(dict.fromkeys(keys, deadline))
+        if not _repeating:
+            _repeating = True
+            threading.Thread(target=_repeat, name="forget", daemon=True).start()
+
+
+def _repeat() -> None:
+    global _repeating
+    while True:
+        time.sleep(_REPEAT_SECONDS)
+        waiting = dict(_unforgotten)
+        try:
+            _delete(list(waiting))
+            done = waiting
+        except RedisError:
+            now = time.monotonic()
+            done = {key: deadline for key, deadline in waiting.items() if deadline < now}
+        with _guard:
+            for key, deadline in done.items():
+                # A key that failed once more meanwhile has a later deadline, and stays.
+                if _unforgotten.get(key) == deadline:
+                    del _unforgotten[key]
+            if not _unforgotten:
+                _repeating = False
+                return

@@ -1,0 +1,34 @@
+"""One route for each resource, however its path is spelled."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from rest.views import api_error_response
+
+
+class CanonicalPathMiddleware:
+    """Paths under /api/ answer with and without a final slash, and as /api/environments/…
+
+    The routes exist once, under /api/projects/ and without the slash. There is
+    no redirect: a client would repeat its POST as a GET, or lose its key.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if not path.startswith("/api/"):
+            return self.get_response(request)
+        path = path.removesuffix("/")
+        request.path = request.path.removesuffix("/")
+        if path.startswith("/api/environments/"):
+            path = "/api/projects/" + path.removeprefix("/api/environments/")
+        request.path_info = path
+        try:
+            # A request for a foreign host is refused here, before any link is made of it.
+            request.get_host()
+        except Exception as exc:
+            return api_error_response(request, exc)
+        return self.get_response(request)

@@ -1,0 +1,63 @@
+"""A name for each request: on the answer, in every log line, in error bodies."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+_ACCEPTED = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_access = logging.getLogger("access")
+
+
+def current_request_id() -> str:
+    return _request_id.get()
+
+
+class RequestIDFilter(logging.Filter):
+    """Gives each log record the id of the request during which it was written."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current_request_id()
+        return True
+
+
+class RequestIDMiddleware:
+    """Takes `X-Request-ID` when it is well formed, makes one otherwise; logs each request once.
+
+    The log line has the path of API requests and the route of all others, never
+    the query or the body: those hold addresses, names and one-time tokens.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
+        token = _request_id.set(request_id)
+        started = time.perf_counter()
+        try:
+            response = self.get_response(request)
+            response.headers["X-Request-ID"] = request_id
+            _access.info(
+                "%s %s %d",
+                request.method,
+                _loggable_path(request),
+                response.status_code,
+                extra={"duration_ms": round((time.perf_counter() - started) * 1000, 2)},
+            )
+            return response
+        finally:
+            _request_id.reset(token)
+
+
+def _loggable_path(request: HttpRequest) -> str:
+    if request.path_info.startswith("/api/"):
+        return request.path_info
+    match = request.resolver_match
+    return f"/{match.route}" if match else "(no route)"

@@ -1,0 +1,198 @@
+"""The OpenAPI description of every endpoint, made from the views themselves."""
+
+import functools
+import re
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
+from drf_spectacular.utils import OpenApiParameter, extend_schema_serializer
+from rest_framework import serializers
+
+_PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
+    "project_id": (
+        {"type": "string", "pattern": "^(@current|[0-9]+)$"},
+        "The project's id, or `@current`: the project that the API key belongs to.",
+    ),
+    "id": (
+        {
+            "type": "string",
+            "pattern": "^([0-9]+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$",
+        },
+        "The ticket's UUID or its number.",
+    ),
+}
+_REQUEST_ID = {
+    "description": "Names this request: taken from the request, or made.",
+    "schema": {"type": "string"},
+}
+_RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+_ERRORS = {
+    "400": "A field or parameter is wrong, or the body is not JSON. Nothing was changed.",
+    "401": "No credentials, or an API key that is malformed, unknown, expired or revoked.",
+    "403": "The API key lacks the scope, or is of another project.",
+    "404": "There is no such object in this project.",
+    "405": "The path does not have this method.",
+    "413": "The body is larger than 1 MiB.",
+    "415": "The body is not `application/json`.",
+    "500": "Our fault.",
+    "503": "The database is unreachable or took too long. Nothing was changed.",
+}
+
+
+class FailureSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    attr = serializers.CharField(allow_null=True)
+
+
+class ErrorSerializer(serializers.Serializer[Any]):
+    """Every error of the API has this shape; `errors` lists all failures of a validation."""
+
+    type = serializers.ChoiceField(
+        choices=[
+            "validation_error",
+            "invalid_request",
+            "authentication_error",
+            "throttled_error",
+            "server_error",
+        ]
+    )
+    code = serializers.CharField(help_text="What went wrong, for programs.")
+    detail = serializers.CharField(help_text="What went wrong, for people.")
+    attr = serializers.CharField(
+        allow_null=True, help_text="The field or parameter; nested ones are joined by `__`."
+    )
+    errors = FailureSerializer(many=True, required=False)  # type: ignore[assignment]
+    request_id = serializers.CharField()
+
+
+class EmptyBodySerializer(serializers.Serializer[Any]):
+    """An empty object, or no body at all."""
+
+
+@functools.cache
+def page_of(
+    serializer_class: type[serializers.Serializer[Any]],
+) -> type[serializers.Serializer[Any]]:
+    """The serializer of a list's answer, for the schema."""
+    name = serializer_class.__name__.removesuffix("Serializer")
+    page = type(
+        f"{name}PageSerializer",
+        (serializers.Serializer,),
+        {
+            "__doc__": "One page of a list, with how many there are in all.",
+            "count": serializers.IntegerField(min_value=0),
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": serializer_class(many=True),
+        },
+    )
+    return extend_schema_serializer(many=False)(page)
+
+
+class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """A comma-separated parameter is an array that is not exploded."""
+
+    target_class = "rest.fields.CommaList"
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        return {
+            "type": "array",
+            "items": auto_schema._map_serializer_field(self.target.child, direction),  # type: ignore[no-untyped-call]
+            "minItems": 1,
+            "maxItems": self.target.max_items,
+        }
+
+
+class Schema(AutoSchema):
+    """Adds what all endpoints share: scopes, path parameters, error answers and headers."""
+
+    view: Any
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters: list[Any] = [
+            OpenApiParameter(name, schema, OpenApiParameter.PATH, description=description)
+            for name, (schema, description) in _PATH_PARAMETERS.items()
+            if f"{{{name}}}" in self.path
+        ]
+        query = getattr(self.view, "query_serializers", {}).get(self.view.action)
+        return [*parameters, query] if query else parameters
+
+    def get_tags(self) -> list[str]:
+        return [re.sub(self.path_prefix, "", self.path).strip("/").split("/")[0]]
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        scope = getattr(self.view, "required_scopes", {}).get(self.view.action)
+        return [{"ApiKey": [scope] if scope else []}, {"AgentSession": []}]
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        scope = getattr(self.view, "required_scopes", {}).get(self.view.action)
+        operation["description"] = "\n\n".join(
+            filter(None, [get_doc(getattr(self.view, self.view.action)), f"Scope: `{scope}`."])
+        )
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "query" and parameter["schema"].get("type") == "array":
+                parameter |= {"style": "form", "explode": False}
+        error = self.resolve_serializer(ErrorSerializer, "response").ref
+        for status, description in _ERRORS.items():
+            if self._may_answer(status, operation):
+                operation["responses"].setdefault(
+                    status,
+                    {
+                        "description": description,
+                        "content": {"application/json": {"schema": error}},
+                    },
+                )
+        operation["responses"] = dict(sorted(operation["responses"].items()))
+        for status, answer in operation["responses"].items():
+            answer["headers"] = {"X-Request-ID": _REQUEST_ID, **self._headers(status, operation)}
+        return operation
+
+    def _may_answer(self, status: str, operation: dict[str, Any]) -> bool:
+        if status == "404":
+            return "{id}" in self.path
+        return status not in ("413", "415") or "requestBody" in operation
+
+    def _headers(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
+        if status == "201" and operation["operationId"] == "tickets_create":
+            return {
+                "Location": {
+                    "description": "The ticket's address.",
+                    "schema": {"type": "string", "format": "uri"},
+                }
+            }
+        if status == "401":
+            return {"WWW-Authenticate": {"description": "`Bearer`", "schema": {"type": "string"}}}
+        if status == "405":
+            return {
+                "Allow": {"description": "The path's methods.", "schema": {"type": "string"}},
+            }
+        return {"Retry-After": _RETRY_AFTER} if status == "503" else {}
+
+
+def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Says of each answer's component that all its fields are always there."""
+    components = result["components"]
+    for name, schema in components["schemas"].items():
+        if not name.endswith("Request") and name != "Error" and "properties" in schema:
+            schema["required"] = list(schema["properties"])
+    components["securitySchemes"] = {
+        "ApiKey": {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "cvk_…",
+            "description": "An API key of the project, with the scope that the operation names.",
+        },
+        "AgentSession": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "A signed-in agent; writes need the header `X-CSRFToken` as well.",
+        },
+    }
+    return result

@@ -1,0 +1,110 @@
+"""How a request runs through an endpoint, in the order that clients rely on."""
+
+from typing import Any
+
+from django.db import OperationalError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from psycopg import errors as postgres
+from rest_framework import serializers
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSetMixin
+
+from rest.errors import ErrorHandler
+from rest.fields import QueryParameters, StrictObject
+from rest.json import dumps
+
+_SAFE = ("GET", "HEAD")
+_TRY_AGAIN = (postgres.DeadlockDetected, postgres.SerializationFailure)
+
+
+class Endpoint(ViewSetMixin, APIView):
+    """A viewset whose requests are checked in one order and are one transaction.
+
+    Credentials (401), rights (403), method (405), object (404), body and query
+    (415, 400). A subclass says what `find` looks up and which parameters each
+    action takes; its actions find what they need in `self.query`.
+    """
+
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    query_serializers: dict[str, type[QueryParameters]] = {}
+    query: dict[str, Any]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.args, self.kwargs = args, kwargs
+        drf_request = self.initialize_request(request, *args, **kwargs)
+        self.request = drf_request
+        self.headers = self.default_response_headers
+        try:
+            self.initial(drf_request, *args, **kwargs)
+            if str(request.method).lower() not in self.action_map:
+                raise MethodNotAllowed(str(request.method))
+            response = self.run(drf_request)
+        except Exception as exc:
+            response = self.handle_exception(exc)
+        self.response = self.finalize_response(drf_request, response, *args, **kwargs)
+        return self.response
+
+    def run(self, request: Request) -> Response:
+        """The action, for a write in one transaction that is tried again after a deadlock."""
+        if request.method in _SAFE:
+            return self.answer(request)
+        try:
+            with transaction.atomic():
+                return self.answer(request)
+        except OperationalError as exc:
+            if not isinstance(exc.__cause__, _TRY_AGAIN):
+                raise
+        with transaction.atomic():
+            return self.answer(request)
+
+    def answer(self, request: Request) -> Response:
+        self.find()
+        self.query = self.read_query(request)
+        response: Response = getattr(self, str(self.action))(request)
+        return response
+
+    def find(self) -> None:
+        """Looks up what the path names; raises NotFound. Nothing to find by default."""
+
+    def read_query(self, request: Request) -> dict[str, Any]:
+        repeated = {
+            name: [serializers.ErrorDetail("The parameter is given more than once.", "invalid")]
+            for name, values in request.query_params.lists()
+            if len(values) > 1
+        }
+        if repeated:
+            raise serializers.ValidationError(repeated)
+        serializer_class = self.query_serializers.get(str(self.action), QueryParameters)
+        serializer = serializer_class(data=request.query_params.dict(), context={"view": self})
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def read_body(
+        self, serializer_class: type[StrictObject], instance: Any = None
+    ) -> dict[str, Any]:
+        """The validated body; for a change, `instance` is what it changes, and all is optional."""
+        data = self.request.data
+        serializer = serializer_class(
+            instance,
+            data=data,
+            partial=instance is not None,
+            context={"view": self, "project_id": getattr(self, "project_id", None)},
+        )
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+
+def api_error_response(request: HttpRequest, exc: Exception) -> HttpResponse:
+    """The answer for what fails outside an endpoint, in the same shape."""
+    response = ErrorHandler(exc, {"request": request, "view": None}).run()  # type: ignore[typeddict-item]
+    assert response is not None
+    return HttpResponse(
+        dumps(response.data),
+        status=response.status_code,
+        headers=dict(response.headers),
+        content_type="application/json",
+    )
