@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class ProjectsConfig(AppConfig):
+    name = "projects"
+
+    def ready(self) -> None:
+        from config import checks  # noqa: F401  (registers the system checks)
+        from projects import signals  # noqa: F401  (connects the receivers)
