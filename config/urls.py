@@ -1,0 +1,50 @@
+"""Every route of the service."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import include, path
+from django.views import defaults
+from rest_framework.exceptions import APIException, NotFound, ParseError, PermissionDenied
+
+from rest.docs import DocsView, RedocView, SchemaView
+from rest.operation import livez, readyz
+from rest.views import api_error_response
+
+urlpatterns = [
+    path("api/projects/<str:project_id>/conversations/", include("conversations.urls")),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+    path("api/redoc", RedocView.as_view(url_name="schema"), name="redoc"),
+    path("", include("projects.urls")),
+    path("admin/", admin.site.urls),
+    path("livez", livez),
+    path("readyz", readyz),
+]
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith("/api/")
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if _is_api(request):
+        return api_error_response(request, ParseError("The request could not be understood."))
+    return defaults.bad_request(request, exception)
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if _is_api(request):
+        return api_error_response(request, PermissionDenied())
+    return defaults.permission_denied(request, exception)
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if _is_api(request):
+        return api_error_response(request, NotFound("There is nothing at this address."))
+    return defaults.page_not_found(request, exception)
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        return api_error_response(request, APIException())
+    return defaults.server_error(request)

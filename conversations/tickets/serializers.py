@@ -1,0 +1,331 @@
+"""A ticket in requests and answers."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import orjson
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from conversations.models import Assignee, ChannelSource, Priority, Status, Ticket
+from projects.models import Membership, Role
+from projects.persons import find_customers
+from projects.serializers import PersonSerializer
+from rest.fields import Flag, Moment, StrictObject, Text
+from rest.json import are_same, timestamp
+
+# Names that PostHog's tickets have and ours do not: a client may send back what it got there.
+POSTHOG_ONLY = (
+    "ai_triage",
+    "organization_id",
+    "slack_*",
+    "github_*",
+    "email_to",
+    "cc_participants",
+)
+MAX_TAGS = 100
+MAX_TRAITS = 50
+MAX_TRAITS_BYTES = 16 * 1024
+MAX_CONTENT = 10_000
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+# --- The assignee ------------------------------------------------------------
+
+
+class AssignedUserSerializer(serializers.Serializer[Any]):
+    email = serializers.EmailField(read_only=True)
+
+
+class AssignedRoleSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(read_only=True)
+
+
+class AssigneeSerializer(serializers.Serializer[Any]):
+    """Who a ticket is assigned to: an agent (`id` is an integer) or a role (a UUID)."""
+
+    id = serializers.JSONField()
+    type = serializers.ChoiceField(choices=["user", "role"])
+    user = AssignedUserSerializer(read_only=True, allow_null=True)
+    role = AssignedRoleSerializer(read_only=True, allow_null=True)
+
+
+@extend_schema_field(AssigneeSerializer)
+class AssigneeField(serializers.Field[Any, Any, Any, Any]):
+    """`{"type", "id"}` or null; checked against the project's members and roles."""
+
+    default_error_messages = {
+        "not_an_object": "must be an object",
+        "incomplete": "must have 'type' and 'id'",
+        "unknown_type": "type must be 'user' or 'role'",
+        "bad_user_id": "user id must be an integer",
+        "bad_role_id": "role id must be a valid UUID",
+        "not_a_member": "user is not a member of this project",
+        "foreign_role": "role does not belong to this project",
+    }
+
+    def fail(self, key: str, **kwargs: Any) -> NoReturn:
+        raise serializers.ValidationError(self.error_messages[key], code="invalid")
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        assignee = super().run_validation(data)
+        return Assignee() if assignee is None else assignee
+
+    def to_internal_value(self, data: Any) -> Assignee:
+        if not isinstance(data, dict):
+            self.fail("not_an_object")
+        if not {"type", "id"} <= data.keys():
+            self.fail("incomplete")
+        if unknown := data.keys() - {"type", "id", "user", "role"}:
+            message = serializers.ErrorDetail("There is no such field.", "unknown_field")
+            raise serializers.ValidationError({name: [message] for name in sorted(unknown)})
+        if data["type"] == "user":
+            return self._user(data["id"])
+        if data["type"] != "role":
+            self.fail("unknown_type")
+        return self._role(data["id"])
+
+    def _user(self, user_id: Any) -> Assignee:
+        if isinstance(user_id, bool) or not isinstance(user_id, int):
+            self.fail("bad_user_id")
+        member = (
+            Membership.objects.filter(project_id=self.context["project_id"], user_id=user_id)
+            .values_list("user__email", flat=True)
+            .first()
+        )
+        if member is None:
+            self.fail("not_a_member")
+        return Assignee(user_id=user_id, email=member)
+
+    def _role(self, role_id: Any) -> Assignee:
+        if not isinstance(role_id, str) or not _UUID.fullmatch(role_id):
+            self.fail("bad_role_id")
+        role = Role.objects.filter(project_id=self.context["project_id"], pk=role_id).first()
+        if role is None:
+            self.fail("foreign_role")
+        return Assignee(role_id=role.pk, role_name=role.name)
+
+
+def _assignee_json(ticket: Ticket) -> dict[str, Any] | None:
+    if ticket.assignee_user_id is not None:
+        user = {"email": ticket.assignee_email}
+        return {"id": ticket.assignee_user_id, "type": "user", "user": user, "role": None}
+    if ticket.assignee_role_id is not None:
+        role = {"name": ticket.assignee_role_name}
+        return {"id": str(ticket.assignee_role_id), "type": "role", "user": None, "role": role}
+    return None
+
+
+# --- Traits and tags ---------------------------------------------------------
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class ObjectField(serializers.Field[Any, Any, Any, Any]):
+    """Any JSON object."""
+
+    default_error_messages = {"not_an_object": "Must be an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("not_an_object")
+        return dict(data)
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}, "maxProperties": MAX_TRAITS})
+class TraitsField(ObjectField):
+    """What the customer says of themself: bounded, with `name` and `email` as text."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        traits = super().to_internal_value(data)
+        if len(traits) > MAX_TRAITS:
+            raise serializers.ValidationError(
+                f"At most {MAX_TRAITS} traits are kept.", "max_length"
+            )
+        if any(len(key) > 200 for key in traits):
+            raise serializers.ValidationError(
+                "The name of a trait has at most 200 characters.", "max_length"
+            )
+        for name in ("name", "email"):
+            if not isinstance(traits.get(name), str | None):
+                raise serializers.ValidationError({name: "Must be text or null."})
+        if len(orjson.dumps(traits)) > MAX_TRAITS_BYTES:
+            raise serializers.ValidationError("The traits are larger than 16 KiB.", "max_length")
+        return traits
+
+
+class TagField(Text):
+    """One tag: trimmed and in lower case before it is measured, since some letters grow."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data).lower()
+
+
+class TagsField(serializers.ListField):
+    """Tags as they are kept: each once, sorted."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(child=TagField(max_length=200), **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        tags = sorted(set(super().to_internal_value(data)))
+        if len(tags) > MAX_TAGS:
+            raise serializers.ValidationError(f"At most {MAX_TAGS} tags are kept.", "max_length")
+        return tags
+
+
+# --- The ticket --------------------------------------------------------------
+
+
+class TicketSerializer(StrictObject):
+    """A ticket. Read-only fields in a body are ignored, so that an answer may be sent back."""
+
+    ignored = POSTHOG_ONLY
+
+    id = serializers.UUIDField(read_only=True)
+    ticket_number = serializers.IntegerField(
+        read_only=True, min_value=1, help_text="Consecutive in its project, never reused."
+    )
+    channel_source = serializers.ChoiceField(choices=ChannelSource.choices, read_only=True)
+    channel_detail = serializers.CharField(read_only=True, allow_null=True)
+    distinct_id = serializers.CharField(
+        read_only=True, help_text="Links the ticket to a person; never grants access."
+    )
+    identity_verified = serializers.BooleanField(
+        read_only=True,
+        allow_null=True,
+        help_text="Whether an identity hash proved the distinct_id; null: not a widget ticket.",
+    )
+    status = serializers.ChoiceField(choices=Status.choices, required=False)
+    priority = serializers.ChoiceField(choices=Priority.choices, required=False, allow_null=True)
+    assignee = AssigneeField(required=False, allow_null=True)
+    anonymous_traits = TraitsField(required=False)
+    ai_resolved = Flag(required=False)
+    escalation_reason = Text(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        max_length=10_000,
+        trim_whitespace=False,
+    )
+    created_at = Moment(read_only=True)
+    updated_at = Moment(read_only=True)
+    resolved_at = Moment(read_only=True, allow_null=True)
+    message_count = serializers.IntegerField(read_only=True, min_value=0)
+    last_message_at = Moment(read_only=True, allow_null=True)
+    last_message_text = serializers.CharField(read_only=True, allow_null=True, max_length=500)
+    unread_team_count = serializers.IntegerField(
+        read_only=True, min_value=0, help_text="Customer messages that the team has not seen."
+    )
+    unread_customer_count = serializers.IntegerField(
+        read_only=True, min_value=0, help_text="Team messages that the customer has not seen."
+    )
+    session_id = serializers.CharField(read_only=True, allow_null=True)
+    session_context = ObjectField(read_only=True)
+    email_subject = serializers.CharField(read_only=True, allow_null=True)
+    email_from = serializers.CharField(read_only=True, allow_null=True)
+    sla_due_at = Moment(required=False, allow_null=True)
+    snoozed_until = Moment(required=False, allow_null=True)
+    tags = TagsField(required=False)
+    person = PersonSerializer(read_only=True, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Validated fields; what equals the stored value is left out, so it can not be refused."""
+        explicit_status = isinstance(data, dict) and "status" in data
+        if self.instance is not None and isinstance(data, dict):
+            stored = ticket_json(self.instance, None)
+            data = {
+                name: value
+                for name, value in data.items()
+                if name not in stored or not _same(name, value, stored[name])
+            }
+        fields: dict[str, Any] = super().to_internal_value(data)
+        if explicit_status and self.instance is not None:
+            fields.setdefault("status", self.instance.status)
+        return fields
+
+    def validate_snoozed_until(self, snoozed_until: Any) -> Any:
+        if self.instance is not None and snoozed_until == self.instance.snoozed_until:
+            return snoozed_until
+        if snoozed_until is not None and snoozed_until <= timezone.now():
+            raise serializers.ValidationError("Must be in the future.")
+        return snoozed_until
+
+
+class NewTicketSerializer(TicketSerializer):
+    """What a ticket may be created with; all of it may be left out."""
+
+    distinct_id = Text(required=False, max_length=400, trim_whitespace=False)
+    session_id = Text(required=False, allow_null=True, allow_blank=True, max_length=64)
+    session_context = ObjectField(required=False)
+    email_subject = Text(required=False, allow_null=True, allow_blank=True, max_length=500)
+    email_from = serializers.EmailField(required=False, allow_null=True, max_length=320)
+    message = Text(
+        required=False,
+        write_only=True,
+        max_length=MAX_CONTENT,
+        help_text="A first message from the customer.",
+    )
+
+
+def _same(name: str, given: Any, stored: Any) -> bool:
+    if name == "assignee" and isinstance(given, dict) and stored is not None:
+        given = {key: given.get(key) for key in ("type", "id")}
+        stored = {key: stored[key] for key in ("type", "id")}
+    return are_same(given, stored)
+
+
+def ticket_json(ticket: Ticket, person: dict[str, Any] | None) -> dict[str, Any]:
+    """A ticket as answers show it.
+
+    Written out by hand: a declarative serializer takes several times as long, and
+    a list has a thousand of them. Each answer in the tests is held to the schema.
+    """
+    return {
+        "id": ticket.pk,
+        "ticket_number": ticket.ticket_number,
+        "channel_source": ticket.channel_source,
+        "channel_detail": ticket.channel_detail,
+        "distinct_id": ticket.distinct_id,
+        "identity_verified": ticket.identity_verified,
+        "status": ticket.status,
+        "priority": ticket.priority,
+        "assignee": _assignee_json(ticket),
+        "anonymous_traits": ticket.anonymous_traits,
+        "ai_resolved": ticket.ai_resolved,
+        "escalation_reason": ticket.escalation_reason,
+        "created_at": timestamp(ticket.created_at),
+        "updated_at": timestamp(ticket.updated_at),
+        "resolved_at": ticket.resolved_at and timestamp(ticket.resolved_at),
+        "message_count": ticket.message_count,
+        "last_message_at": ticket.last_message_at and timestamp(ticket.last_message_at),
+        "last_message_text": ticket.last_message_text,
+        "unread_team_count": ticket.unread_team_count,
+        "unread_customer_count": ticket.unread_customer_count,
+        "session_id": ticket.session_id,
+        "session_context": ticket.session_context,
+        "email_subject": ticket.email_subject,
+        "email_from": ticket.email_from,
+        "sla_due_at": ticket.sla_due_at and timestamp(ticket.sla_due_at),
+        "snoozed_until": ticket.snoozed_until and timestamp(ticket.snoozed_until),
+        "tags": ticket.tags,
+        "person": person,
+    }
+
+
+def with_customers(project_id: int, tickets: Sequence[Ticket]) -> list[dict[str, Any]]:
+    """Tickets as answers show them, each with its person: one query for all persons.
+
+    A ticket with a sender's address whose distinct_id matches nobody has the
+    person with that address.
+    """
+    customers = find_customers(
+        project_id,
+        distinct_ids=[ticket.distinct_id for ticket in tickets],
+        emails=[ticket.email_from for ticket in tickets if ticket.email_from],
+    )
+    return [
+        ticket_json(ticket, customers.of(ticket.distinct_id, ticket.email_from))
+        for ticket in tickets
+    ]

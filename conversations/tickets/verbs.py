@@ -1,0 +1,138 @@
+"""The ways a ticket changes. REST, widget, imports and jobs all go through these."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from conversations import unread
+from conversations.models import (
+    AuthorType,
+    ChannelSource,
+    Message,
+    NextTicketNumber,
+    Status,
+    Ticket,
+    set_fields,
+)
+from projects.models import new_uuid
+
+PREVIEW_LENGTH = 500
+_TICK = timedelta(microseconds=1)
+
+
+def open_ticket(
+    *,
+    project_id: int,
+    channel_source: str = ChannelSource.API,
+    message: str | None = None,
+    **fields: Any,
+) -> Ticket:
+    """A new ticket with the project's next number, and the customer's first message.
+
+    `fields` are the writable fields of a ticket, validated. An explicit `status`
+    wins over the one that snoozing brings.
+    """
+    now = timezone.now()
+    ticket = Ticket(
+        project_id=project_id,
+        channel_source=channel_source,
+        distinct_id=fields.pop("distinct_id", None) or str(new_uuid()),
+        created_at=now,
+        updated_at=now,
+    )
+    set_fields(ticket, _with_consequences(ticket, fields, now))
+    with transaction.atomic(savepoint=False):
+        if message is not None:
+            ticket.last_seq = ticket.message_count = ticket.unread_team_count = 1
+            ticket.last_message_at, ticket.last_message_text = now, message[:PREVIEW_LENGTH]
+            # Before its ticket, whose foreign key is checked at the commit: inserting
+            # the ticket locks the project's counter, and every other new ticket waits.
+            Message.objects.create(
+                project_id=project_id,
+                ticket_id=ticket.pk,
+                seq=1,
+                author_type=AuthorType.CUSTOMER,
+                content=message,
+                created_at=now,
+            )
+        ticket.ticket_number = NextTicketNumber(project_id)
+        ticket.save(force_insert=True)
+    return ticket
+
+
+def update_ticket(*, ticket: Ticket, **fields: Any) -> list[str]:
+    """Changes a ticket that the caller has locked; returns the names of what changed.
+
+    Nothing is written where nothing differs. `resolved_at` follows the status, the
+    status follows `snoozed_until` unless it is among `fields`.
+    """
+    now = timezone.now()
+    changed = set_fields(ticket, _with_consequences(ticket, fields, now))
+    if changed:
+        touch(ticket, now)
+        ticket.save(update_fields=[*changed, "updated_at"])
+    return changed
+
+
+def touch(ticket: Ticket, now: datetime) -> datetime:
+    """Moves `updated_at` forward, strictly, also when clocks of two servers disagree."""
+    ticket.updated_at = max(now, ticket.updated_at + _TICK)
+    return ticket.updated_at
+
+
+def _with_consequences(ticket: Ticket, fields: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """The columns to set: the fields, and what follows from them."""
+    fields = dict(fields)
+    if "assignee" in fields:
+        fields |= ticket.assign(fields.pop("assignee"))
+    if "snoozed_until" in fields and "status" not in fields:
+        if fields["snoozed_until"] and not ticket.snoozed_until:
+            fields["status"] = Status.ON_HOLD
+        elif ticket.snoozed_until and not fields["snoozed_until"] and not ticket.is_resolved:
+            fields["status"] = Status.OPEN
+    status = fields.get("status", ticket.status)
+    if status == Status.RESOLVED and ticket.resolved_at is None:
+        fields["resolved_at"] = now
+    elif status != Status.RESOLVED:
+        fields["resolved_at"] = None
+    return fields
+
+
+def mark_read(*, ticket_id: Any) -> Ticket | None:
+    """Marks a ticket as read by the team; the row as it was read, or None if it is gone.
+
+    Position, count and answer come from one statement. Were they two, a message
+    that commits between them would be cleared though nobody has seen it, or two
+    readers who both saw it would clear the next one as well.
+    """
+    with transaction.atomic(savepoint=False):
+        rows = Ticket.objects.raw(_MARK_READ, [ticket_id])
+        ticket = next(iter(rows), None)
+        if ticket is not None:
+            # Raw SQL sends no signal.
+            unread.forget(ticket.project_id)
+    return ticket
+
+
+_MARK_READ = """
+UPDATE conversations_ticket AS ticket
+SET team_read_seq = last_seq, unread_team_count = 0, marked_unread = FALSE
+WHERE id = %s
+RETURNING ticket.*,
+    (SELECT email FROM projects_user WHERE id = ticket.assignee_user_id) AS assignee_email,
+    (SELECT name FROM projects_role WHERE id = ticket.assignee_role_id) AS assignee_role_name
+"""
+
+
+def mark_unread(*, ticket: Ticket) -> None:
+    """Marks a ticket that the caller has locked as unread until the team reads it again."""
+    ticket.marked_unread = True
+    ticket.unread_team_count = max(1, ticket.unread_team_count)
+    ticket.save(update_fields=["marked_unread", "unread_team_count"])
+
+
+def delete_ticket(*, ticket: Ticket) -> None:
+    """Deletes a ticket that the caller has locked, with its messages. Its number is not reused."""
+    ticket.delete()

@@ -1,0 +1,154 @@
+"""Tickets over HTTP."""
+
+import re
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from conversations import unread
+from conversations.models import Ticket
+from conversations.tickets import verbs
+from conversations.tickets.filters import TicketListQuery, matching, sorted_by
+from conversations.tickets.serializers import (
+    NewTicketSerializer,
+    TicketSerializer,
+    with_customers,
+)
+from projects.views import ProjectEndpoint
+from rest.fields import QueryFlag, QueryParameters, StrictObject
+from rest.pagination import base_url, paginate
+from rest.schema import EmptyBodySerializer, page_of
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+
+class RetrieveQuery(QueryParameters):
+    mark_read = QueryFlag(default=True, help_text="`false` only looks.")
+
+
+class UnreadCountSerializer(serializers.Serializer[Any]):
+    count = serializers.IntegerField(min_value=0)
+
+
+class TicketEndpoint(ProjectEndpoint):
+    """An endpoint of one ticket, `/tickets/{id}…`: finds it, locked when it is to change."""
+
+    ticket: Ticket
+
+    def find(self) -> None:
+        if "id" in self.kwargs:
+            self.ticket = find_ticket(
+                self.project_id, self.kwargs["id"], lock=self.request.method not in ("GET", "HEAD")
+            )
+
+
+def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
+    """The project's ticket with this UUID or number; raises NotFound."""
+    tickets = Ticket.objects.in_project(project_id).with_assignee()
+    if lock:
+        tickets = tickets.select_for_update(of=("self",))
+    ticket = None
+    if _UUID.fullmatch(named):
+        ticket = tickets.filter(pk=named).first()
+    elif _NUMBER.fullmatch(named):
+        ticket = tickets.filter(ticket_number=int(named)).first()
+    if ticket is None:
+        raise NotFound("There is no such ticket.")
+    return ticket
+
+
+class TicketViewSet(TicketEndpoint):
+    """The tickets of a project."""
+
+    lookup_field = "id"
+    lookup_value_converter = "str"
+    required_scopes = {
+        "list": "ticket:read",
+        "create": "ticket:write",
+        "retrieve": "ticket:read",
+        "update": "ticket:write",
+        "partial_update": "ticket:write",
+        "destroy": "ticket:write",
+        "unread_count": "ticket:read",
+        "mark_unread": "ticket:write",
+    }
+    query_serializers: dict[str, type[QueryParameters]] = {
+        "list": TicketListQuery,
+        "retrieve": RetrieveQuery,
+    }
+
+    def cached_with_key(self) -> list[str]:
+        named = self.kwargs["project_id"]
+        if self.action == "unread_count" and named.isascii() and named.isdecimal():
+            return [unread.cache_key(named)]
+        return []
+
+    @extend_schema(responses=page_of(TicketSerializer))
+    def list(self, request: Request) -> Response:
+        tickets = matching(Ticket.objects.in_project(self.project_id), self.query)
+        tickets, order = sorted_by(tickets, self.query["order_by"])
+        page = paginate(
+            tickets.with_assignee(),
+            order=order,
+            query=self.query,
+            request=request,
+            scope=f"tickets:{self.project_id}",
+        )
+        return Response(page.body(with_customers(self.project_id, page.rows)))
+
+    @extend_schema(request=NewTicketSerializer, responses={201: TicketSerializer})
+    def create(self, request: Request) -> Response:
+        body = self.read_body(NewTicketSerializer)
+        ticket = verbs.open_ticket(project_id=self.project_id, **body)
+        location = f"{base_url(request)}{request.path}/{ticket.pk}"
+        return self.answer_with(ticket, status=201, headers={"Location": location})
+
+    @extend_schema(responses=TicketSerializer)
+    def retrieve(self, request: Request) -> Response:
+        """Marks the ticket as read by the team, unless `mark_read=false`."""
+        ticket: Ticket | None = self.ticket
+        if self.query["mark_read"] and request.method == "GET" and self.ticket.unread_team_count:
+            ticket = verbs.mark_read(ticket_id=self.ticket.pk)
+        if ticket is None:
+            raise NotFound("There is no such ticket.")
+        return self.answer_with(ticket)
+
+    @extend_schema(request=TicketSerializer, responses=TicketSerializer)
+    def partial_update(self, request: Request) -> Response:
+        verbs.update_ticket(ticket=self.ticket, **self.read_body(TicketSerializer, self.ticket))
+        return self.answer_with(self.ticket)
+
+    @extend_schema(request=TicketSerializer, responses=TicketSerializer)
+    def update(self, request: Request) -> Response:
+        """The same as PATCH: nothing is required."""
+        return self.partial_update(request)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request) -> Response:
+        """Deletes the ticket with its messages."""
+        verbs.delete_ticket(ticket=self.ticket)
+        return Response(status=204)
+
+    @extend_schema(request=EmptyBodySerializer, responses=TicketSerializer)
+    @action(detail=True, methods=["post"])
+    def mark_unread(self, request: Request) -> Response:
+        """Marks the ticket as unread until the team reads it again."""
+        self.read_body(StrictObject)
+        verbs.mark_unread(ticket=self.ticket)
+        return self.answer_with(self.ticket)
+
+    @extend_schema(responses=UnreadCountSerializer)
+    @action(detail=False)
+    def unread_count(self, request: Request) -> Response:
+        """Unread customer messages over the project's unresolved tickets."""
+        seen = self.cached.get(unread.cache_key(self.project_id))
+        return Response({"count": unread.count(self.project_id, seen=seen)})
+
+    def answer_with(self, ticket: Ticket, **options: Any) -> Response:
+        return Response(with_customers(self.project_id, [ticket])[0], **options)
