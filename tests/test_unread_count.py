@@ -1,0 +1,160 @@
+"""The unread count: what it counts, and that every way to change it shows at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from conversations.models import Ticket
+from projects.models import Project
+from tests.api import ApiClient
+from tests.conftest import ClientFor, MakeTicket, tickets_url_of
+from tests.recount import recount
+
+
+def test_a_customer_message_raises_it(
+    writer: ApiClient,
+    reader: ApiClient,
+    tickets_url: str,
+    unread_count_url: str,
+    make_ticket: MakeTicket,
+) -> None:
+    ticket = make_ticket()
+
+    writer.post(f"{tickets_url}/{ticket['id']}/messages", CUSTOMER_MESSAGE)
+
+    assert reader.get(unread_count_url).json() == {"count": 1}
+
+
+def test_it_adds_up_the_unread_messages_of_all_tickets(
+    reader: ApiClient, unread_count_url: str, make_ticket: MakeTicket
+) -> None:
+    make_ticket(message="One")
+    make_ticket(message="Two")
+
+    assert reader.get(unread_count_url).json() == {"count": 2}
+
+
+def test_resolved_tickets_do_not_count(
+    reader: ApiClient, unread_count_url: str, make_ticket: MakeTicket
+) -> None:
+    make_ticket(message="Thanks!", status="resolved")
+
+    assert reader.get(unread_count_url).json() == {"count": 0}
+
+
+def test_other_projects_do_not_count(
+    reader: ApiClient, unread_count_url: str, neighbour: Project, client_for: ClientFor
+) -> None:
+    client_for(neighbour, "ticket:write").post(tickets_url_of(neighbour), {"message": "Hi"})
+
+    assert reader.get(unread_count_url).json() == {"count": 0}
+
+
+def test_it_is_zero_while_conversations_are_disabled(
+    reader: ApiClient, unread_count_url: str, make_ticket: MakeTicket, project: Project
+) -> None:
+    make_ticket(message="Hi")
+    reader.get(unread_count_url)
+
+    project.conversations_enabled = False
+    project.save()
+
+    assert reader.get(unread_count_url).json() == {"count": 0}
+
+
+def test_the_sum_over_the_unread_filter_is_the_count(
+    reader: ApiClient, tickets_url: str, unread_count_url: str, make_ticket: MakeTicket
+) -> None:
+    for status in ("new", "open", "pending", "on_hold", "resolved"):
+        make_ticket(message="Hi", status=status)
+
+    unread = reader.get(tickets_url, unread="true", status="new,open,pending,on_hold").json()
+
+    total = sum(ticket["unread_team_count"] for ticket in unread["results"])
+    assert reader.get(unread_count_url).json() == {"count": total} == {"count": 4}
+
+
+def test_current_names_the_project_of_the_key(reader: ApiClient, make_ticket: MakeTicket) -> None:
+    make_ticket(message="Hi")
+    url = "/api/projects/@current/conversations/tickets/unread_count"
+
+    assert [reader.get(url).json() for _ in range(2)] == [{"count": 1}] * 2
+
+
+# --- Every way to change it --------------------------------------------------
+
+CUSTOMER_MESSAGE = {"author_type": "customer", "content": "Hi"}
+
+# Each starts from a ticket with one unread message and a filled cache. A new way to
+# change a ticket belongs here.
+WAYS: dict[str, Callable[[ApiClient, str, Any], Any]] = {
+    "create with a message": lambda api, url, _: api.post(url, {"message": "Hi"}),
+    "create without a message": lambda api, url, _: api.post(url, {}),
+    "customer message": lambda api, url, t: api.post(f"{url}/{t}/messages", CUSTOMER_MESSAGE),
+    "team message": lambda api, url, t: api.post(f"{url}/{t}/messages", {"content": "Hi"}),
+    "reply": lambda api, url, t: api.post(f"{url}/{t}/reply", {"message": "Hi"}),
+    "private note": lambda api, url, t: api.post(
+        f"{url}/{t}/reply", {"message": "Hm", "is_private": True}
+    ),
+    "read": lambda api, url, t: api.get(f"{url}/{t}"),
+    "look": lambda api, url, t: api.get(f"{url}/{t}", mark_read="false"),
+    "head": lambda api, url, t: api.head(f"{url}/{t}"),
+    "mark unread": lambda api, url, t: api.post(f"{url}/{t}/mark_unread"),
+    "read, then mark unread": lambda api, url, t: (
+        api.get(f"{url}/{t}"),
+        api.post(f"{url}/{t}/mark_unread"),
+    ),
+    "resolve": lambda api, url, t: api.patch(f"{url}/{t}", {"status": "resolved"}),
+    "resolve by PUT": lambda api, url, t: api.put(f"{url}/{t}", {"status": "resolved"}),
+    "resolve and open again": lambda api, url, t: (
+        api.patch(f"{url}/{t}", {"status": "resolved"}),
+        api.patch(f"{url}/{t}", {"status": "open"}),
+    ),
+    "resolve, and the customer writes again": lambda api, url, t: (
+        api.patch(f"{url}/{t}", {"status": "resolved"}),
+        api.post(f"{url}/{t}/messages", CUSTOMER_MESSAGE),
+    ),
+    "snooze": lambda api, url, t: api.patch(
+        f"{url}/{t}", {"snoozed_until": "2999-01-01T00:00:00Z"}
+    ),
+    "delete": lambda api, url, t: api.delete(f"{url}/{t}"),
+    "refused change": lambda api, url, t: api.patch(
+        f"{url}/{t}", {"status": "resolved", "priority": "huge"}
+    ),
+    "model save": lambda api, url, t: _saved(Ticket.objects.get(pk=t), status="resolved"),
+    "model delete": lambda api, url, t: Ticket.objects.get(pk=t).delete(),
+    "queryset delete": lambda api, url, t: Ticket.objects.filter(pk=t).delete(),
+    "conversations disabled": lambda api, url, t: _saved(
+        Ticket.objects.get(pk=t).project, conversations_enabled=False
+    ),
+    "conversations disabled and enabled": lambda api, url, t: (
+        _saved(Ticket.objects.get(pk=t).project, conversations_enabled=False),
+        _saved(Ticket.objects.get(pk=t).project, conversations_enabled=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_it_is_right_at_once_after(
+    way: str,
+    writer: ApiClient,
+    project: Project,
+    tickets_url: str,
+    unread_count_url: str,
+    make_ticket: MakeTicket,
+) -> None:
+    ticket = make_ticket(message="Hi")
+    assert writer.get(unread_count_url).json() == {"count": 1}
+
+    WAYS[way](writer, tickets_url, ticket["id"])
+
+    answers = [writer.get(unread_count_url).json() for _ in range(2)]
+    assert answers == [{"count": recount(project)}] * 2
+
+
+def _saved(instance: Any, **fields: Any) -> Any:
+    for name, value in fields.items():
+        setattr(instance, name, value)
+    instance.save()
+    return instance

@@ -1,0 +1,112 @@
+"""The unread count while Redis is stopped, restarted or paused: right, and soon."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django_redis import get_redis_connection
+
+from config.embedded import Server
+from conversations import unread
+from projects.models import Project
+from tests.api import ApiClient
+from tests.conftest import MakeTicket
+
+CUSTOMER_MESSAGE = {"author_type": "customer", "content": "Hi"}
+
+
+def test_without_redis_the_database_answers(
+    redis_server: Server, reader: ApiClient, unread_count_url: str, make_ticket: MakeTicket
+) -> None:
+    redis_server.stop()
+
+    make_ticket(message="Hi")
+
+    assert [reader.get(unread_count_url).json() for _ in range(3)] == [{"count": 1}] * 3
+
+
+def test_it_is_right_after_redis_was_restarted(
+    redis_server: Server,
+    reader: ApiClient,
+    writer: ApiClient,
+    tickets_url: str,
+    unread_count_url: str,
+    make_ticket: MakeTicket,
+) -> None:
+    ticket = make_ticket(message="Hi")
+    assert reader.get(unread_count_url).json() == {"count": 1}
+
+    redis_server.kill()
+    writer.post(f"{tickets_url}/{ticket['id']}/messages", CUSTOMER_MESSAGE)
+    redis_server.start()
+
+    assert [reader.get(unread_count_url).json() for _ in range(3)] == [{"count": 2}] * 3
+
+
+def test_a_redis_that_hangs_costs_little_time_and_no_truth(
+    redis_server: Server,
+    reader: ApiClient,
+    writer: ApiClient,
+    tickets_url: str,
+    unread_count_url: str,
+    make_ticket: MakeTicket,
+) -> None:
+    ticket = make_ticket(message="Hi")
+    assert reader.get(unread_count_url).json() == {"count": 1}
+
+    redis_server.pause()
+    writer.post(f"{tickets_url}/{ticket['id']}/messages", CUSTOMER_MESSAGE)
+    answers = [reader.get(unread_count_url).json() for _ in range(20)]
+    redis_server.resume()
+
+    assert answers == [{"count": 2}] * 20
+    assert [reader.get(unread_count_url).json() for _ in range(3)] == [{"count": 2}] * 3
+
+
+@pytest.fixture
+def let_redis_delete(redis_server: Server) -> Iterator[Callable[[bool], None]]:
+    """After `let_redis_delete(False)` Redis answers every DEL with an error, at most until
+    the end of the test."""
+
+    def let(allowed: bool) -> None:
+        rule = "+del" if allowed else "-del"
+        get_redis_connection("default").execute_command("ACL", "SETUSER", "default", rule)
+
+    yield let
+    let(True)
+
+
+def test_the_writing_process_reads_the_truth_while_it_can_not_forget(
+    let_redis_delete: Callable[[bool], None],
+    reader: ApiClient,
+    unread_count_url: str,
+    make_ticket: MakeTicket,
+) -> None:
+    assert reader.get(unread_count_url).json() == {"count": 0}
+    let_redis_delete(False)
+
+    for expected in (1, 2):
+        make_ticket(message="Hi")
+        assert reader.get(unread_count_url).json() == {"count": expected}
+
+
+def test_what_could_not_be_forgotten_is_forgotten_when_redis_is_back(
+    let_redis_delete: Callable[[bool], None],
+    reader: ApiClient,
+    unread_count_url: str,
+    project: Project,
+    make_ticket: MakeTicket,
+) -> None:
+    """Another process, which had no trouble, would go on reading the old number."""
+    redis = get_redis_connection("default")
+    reader.get(unread_count_url)
+    let_redis_delete(False)
+    make_ticket(message="Hi")
+    assert redis.get(unread.cache_key(project.pk)) == b"0"
+
+    let_redis_delete(True)
+
+    deadline = time.monotonic() + 20
+    while redis.get(unread.cache_key(project.pk)) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
