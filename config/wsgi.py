@@ -5,5 +5,10 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django = get_wsgi_application()
 
-application = get_wsgi_application()
+from django.conf import settings  # noqa: E402  (there are settings only now)
+
+from rest.chunked import with_chunked_bodies  # noqa: E402
+
+application = with_chunked_bodies(django, limit=settings.MAX_BODY_BYTES)

@@ -1,0 +1,55 @@
+"""The web server: `python -m config.serve` serves the application until SIGTERM or SIGINT.
+
+Then it accepts nothing more, finishes the requests that it has, and ends.
+"""
+
+import os
+import signal
+import sys
+
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+# Longer than any statement may run, so that only a client that stopped sending is cut off.
+KILL_TIMEOUT = 30
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        from config import settings
+    except ValueError as error:
+        sys.exit(f"A setting is wrong: {error}")
+
+    # A worker that is still starting would inherit the handlers of its parent and miss the signal
+    # to stop, so that the parent waits for it in vain. It has no requests yet and may just end.
+    os.register_at_fork(after_in_child=_default_signals)
+
+    Server(
+        "config.wsgi:application",
+        address=settings.HOST,
+        port=settings.PORT,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=settings.WEB_WORKERS,
+        blocking_threads=settings.WEB_THREADS,
+        # Connections, idle ones included, count against the back pressure (backlog / workers), so
+        # a low value would lock new clients out while the old ones keep theirs open.
+        backlog=1024,
+        respawn_failed_workers=True,
+        workers_kill_timeout=KILL_TIMEOUT,
+        # What it has to report goes where the application's messages go, in the same form.
+        log_level=LogLevels.warning,
+        log_dictconfig=settings.LOGGING,
+    ).serve()
+
+
+def _default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()
