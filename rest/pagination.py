@@ -138,7 +138,8 @@ def paginate(
         found.reverse()
 
     has_next = bool(found) and (backward or more)
-    has_previous = offset > 0 and (more or not backward)
+    # On the way back the rows decide: those that came meanwhile may have used the offset up.
+    has_previous = more if backward else offset > 0
     next_link = previous_link = None
     if has_next:
         cursor = _cursor(fingerprint, order, found[-1], backward=False)

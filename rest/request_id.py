@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_KEY = re.compile(r"cvk_\w+")
 _access = logging.getLogger("access")
 
 
@@ -58,6 +59,7 @@ class RequestIDMiddleware:
 
 def _loggable_path(request: HttpRequest) -> str:
     if request.path_info.startswith("/api/"):
-        return request.path_info
+        # Somebody may have put a key where it does not belong.
+        return _KEY.sub("cvk_...", request.path_info)
     match = request.resolver_match
     return f"/{match.route}" if match else "(no route)"

@@ -102,9 +102,8 @@ def api_error_response(request: HttpRequest, exc: Exception) -> HttpResponse:
     """The answer for what fails outside an endpoint, in the same shape."""
     response = ErrorHandler(exc, {"request": request, "view": None}).run()  # type: ignore[typeddict-item]
     assert response is not None
-    return HttpResponse(
-        dumps(response.data),
-        status=response.status_code,
-        headers=dict(response.headers),
-        content_type="application/json",
-    )
+    answer = HttpResponse(dumps(response.data), status=response.status_code)
+    for name, value in response.headers.items():
+        answer.headers[name] = value
+    answer.headers["Content-Type"] = "application/json"
+    return answer

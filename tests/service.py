@@ -1,0 +1,88 @@
+"""The service as `make run` starts it: a web server of its own, on this test's database."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.db import connection
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running web server; `log` is the file with its log lines."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+
+@contextmanager
+def running_service(**environment: str) -> Iterator[Service]:
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": _database_url(),
+        "REDIS_URL": settings.REDIS_URL,
+        "CACHE_KEY_PREFIX": settings.CACHE_KEY_PREFIX,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        **environment,
+    }
+    with tempfile.NamedTemporaryFile(suffix=".log") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "config.serve"], env=environment, stdout=log, stderr=log
+        )
+        try:
+            service = Service(port, process, Path(log.name))
+            _wait_until_ready(service)
+            yield service
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _database_url() -> str:
+    database: dict[str, Any] = connection.settings_dict
+    user, password = quote(database["USER"]), quote(database["PASSWORD"])
+    place = f"{database['HOST']}:{database['PORT'] or 5432}"
+    return f"postgresql://{user}:{password}@{place}/{quote(database['NAME'])}"
+
+
+def _wait_until_ready(service: Service) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with closing(service.connect()) as client:
+                client.request("GET", "/readyz")
+                assert client.getresponse().status == 200
+            return
+        except OSError:
+            assert service.process.poll() is None, service.log.read_text()
+            assert time.monotonic() < deadline, service.log.read_text()
+            time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
