@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
+import ipaddress
 import json
 import os
 import platform
@@ -156,12 +157,13 @@ def running() -> dict[str, Any] | None:
     return None
 
 
-def running_urls() -> dict[str, str] | None:
-    """DATABASE_URL and REDIS_URL of the running `make run`, so that manage.py can attach to it."""
-    state = running()
-    if state is None:
-        return None
-    return {name: state[name] for name in ("DATABASE_URL", "REDIS_URL") if name in state}
+def local_url(host: str, port: int) -> str:
+    """The address under which this machine reaches a web server that listens on `host`."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host)
+        if address.is_unspecified:
+            host = "127.0.0.1" if address.version == 4 else "::1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 # Who runs the servers

@@ -7,7 +7,6 @@ it stops what it has started; what a killed run has left, the next one clears aw
 
 import contextlib
 import http.client
-import ipaddress
 import json
 import os
 import signal
@@ -60,8 +59,7 @@ def main() -> int:
 
 def run(started: contextlib.ExitStack) -> None:
     settings = _settings()
-    host = _reachable(settings.HOST)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}"
+    url = embedded.local_url(settings.HOST, settings.PORT)
     _claim(started)
     _check_port(settings.HOST, settings.PORT, wait=5.0 if embedded.unpublish() else 0.0)
 
@@ -84,7 +82,7 @@ def run(started: contextlib.ExitStack) -> None:
         with step(name):
             children[name] = _start_child(started, command, environment)
             if name == "Web server":
-                _wait_until_ready(host, settings.PORT, children[name])
+                _wait_until_ready(url, children[name])
 
     say(summary(url, demo, servers))
     # The last of the start, so the first of the end: everything else stops after this line.
@@ -216,13 +214,13 @@ def _stop_child(child: subprocess.Popen[bytes], shell: subprocess.Popen[bytes]) 
     embedded.unleash(shell)
 
 
-def _wait_until_ready(host: str, port: int, child: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(url: str, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_TIMEOUT
     answer = "no answer"
     while time.monotonic() < deadline:
         if child.poll() is not None:
             raise RunError(f"The web server ended with exit code {child.returncode}, see above.")
-        connection = http.client.HTTPConnection(host, port, timeout=5)
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
         try:
             connection.request("GET", "/readyz")
             response = connection.getresponse()
@@ -248,15 +246,6 @@ def _watch(
             if code is not None:
                 raise RunError(f"{name} ended by itself (exit code {code}); the rest is stopped.")
         time.sleep(0.5)
-
-
-def _reachable(host: str) -> str:
-    """The address under which this machine reaches a server that listens on `host`."""
-    with contextlib.suppress(ValueError):
-        address = ipaddress.ip_address(host)
-        if address.is_unspecified:
-            host = "127.0.0.1" if address.version == 4 else "::1"
-    return host
 
 
 # What the terminal shows

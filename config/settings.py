@@ -21,7 +21,7 @@ env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # What the servers that `make run` started are reached by, if they run.
-_running = embedded.running_urls() or {}
+_running = embedded.running() or {}
 
 # --- Who and where -----------------------------------------------------------
 
@@ -90,6 +90,8 @@ CACHES = {
 
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000, validate=validate.Range(min=1, max=65535))
+# Where links lead that are made outside of a request.
+SERVICE_URL = PUBLIC_URL or _running.get("url") or embedded.local_url(HOST, PORT)
 WEB_WORKERS = env.int("WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
 WEB_THREADS = env.int("WEB_THREADS", 4, validate=validate.Range(min=1, max=256))
 
@@ -156,6 +158,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login"
+# A new API key is shown through a message, which must not be kept on the server.
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_COOKIES = env.bool("SECURE_COOKIES", PUBLIC_URL.startswith("https://"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
@@ -182,7 +186,6 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "NON_FIELD_ERRORS_KEY": "non_field_errors",
 }
-DRF_STANDARDIZED_ERRORS = {"NESTED_FIELD_SEPARATOR": "__"}
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Conversations API",
     "VERSION": "1",

@@ -159,6 +159,10 @@ class Role(models.Model):
 # --- API keys ----------------------------------------------------------------
 
 
+class NotLive(Exception):
+    """The key is revoked or expired, so that a new secret would not work either."""
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def in_project(self, project_id: int) -> ApiKeyQuerySet:
         return self.filter(project_id=project_id)
@@ -212,19 +216,31 @@ class ApiKey(models.Model):
         )
         return api_key, secret
 
-    def rotate(self, *, overlap: timedelta) -> str:
-        """A new secret; the one until now works for `overlap` more, the one before it no more."""
+    @property
+    def is_live(self) -> bool:
+        is_current = self.expires_at is None or self.expires_at > timezone.now()
+        return is_current and self.revoked_at is None
+
+    def rotate(self, *, overlap: timedelta) -> tuple[str, datetime]:
+        """A new secret, and until when the one before it works: for `overlap` more.
+
+        A secret that was retired earlier works no more. The caller has locked the
+        row. Raises NotLive for a revoked or expired key.
+        """
         from projects.keys import forget
 
+        if not self.is_live:
+            raise NotLive(f"API key {self.pk} is revoked or expired; a new secret would not work.")
         retired = self.previous_digest
         secret = key_format.new_key()
+        ends = timezone.now() + overlap
         self.previous_digest = self.digest
-        self.previous_expires_at = timezone.now() + overlap
+        self.previous_expires_at = min(ends, self.expires_at or ends)
         self.digest = key_format.digest(secret)
         self.save(update_fields=["digest", "previous_digest", "previous_expires_at"])
         if retired:
             forget(retired)
-        return secret
+        return secret, self.previous_expires_at
 
     def revoke(self) -> None:
         """Ends the key at once, for both of its secrets."""

@@ -13,6 +13,7 @@ from django.test.utils import setup_databases, teardown_databases
 from projects.models import ApiKey, Project
 from rest import leases
 from tests.api import ApiClient
+from tests.service import Service, running_service
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,9 +28,22 @@ def database(
 
 
 @pytest.fixture(autouse=True)
+def fast_hashes(settings: Any) -> None:
+    # The real ones take half a second each, which is their point.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
 def redis_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that broke Redis leaves the next one no closed circuit."""
     monkeypatch.setattr(leases, "_broken_until", 0.0)
+
+
+@pytest.fixture(scope="session")
+def service(database: None) -> Iterator[Service]:
+    """The real web server on this process's database, for what only HTTP shows."""
+    with running_service() as running:
+        yield running
 
 
 @pytest.fixture

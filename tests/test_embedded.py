@@ -231,16 +231,30 @@ def test_without_any_redis_the_message_says_how_to_get_one(
 
 
 def test_urls_are_known_only_while_a_run_holds_its_claim(state_path: Path) -> None:
-    assert embedded.running_urls() is None
+    assert embedded.running() is None
     with embedded.claim():
         embedded.publish({"DATABASE_URL": "postgresql://x", "REDIS_URL": "redis://y", "pid": 1})
-        urls = embedded.running_urls()
+        running = embedded.running()
         with pytest.raises(embedded.AlreadyRunningError):
             embedded.claim()
-    assert urls == {"DATABASE_URL": "postgresql://x", "REDIS_URL": "redis://y"}
+    assert running == {"DATABASE_URL": "postgresql://x", "REDIS_URL": "redis://y", "pid": 1}
     # As after a kill: the file is still there, its writer is not.
     assert (state_path / "running.json").exists()
-    assert embedded.running_urls() is None
+    assert embedded.running() is None
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8001"),
+        ("0.0.0.0", "http://127.0.0.1:8001"),
+        ("::", "http://[::1]:8001"),
+        ("::1", "http://[::1]:8001"),
+        ("support.local", "http://support.local:8001"),
+    ],
+)
+def test_a_server_is_reached_from_here_by_this_address(host: str, url: str) -> None:
+    assert embedded.local_url(host, 8001) == url
 
 
 def test_the_secret_key_is_made_once_and_kept(state_path: Path) -> None:
