@@ -212,7 +212,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.filter(deleted_at=None)
 
     def unread_by_team(self, after_seq: int) -> MessageQuerySet:
-        return self.visible().filter(author_type=AuthorType.CUSTOMER, seq__gt=after_seq)
+        from_customer = self.visible().filter(author_type=AuthorType.CUSTOMER, is_private=False)
+        return from_customer.filter(seq__gt=after_seq)
 
 
 class Message(models.Model):

@@ -3,6 +3,7 @@
 import functools
 from typing import Any
 
+from django.http import HttpResponseBase
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import (
@@ -15,11 +16,21 @@ from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from rest.views import api_error_response
 
-class SchemaView(SpectacularAPIView):
-    """The OpenAPI document as YAML or JSON, by Accept."""
+
+class Documentation:
+    """What it answers has the type that is asked for; its errors are those of the API."""
 
     content_negotiation_class = DefaultContentNegotiation
+    request: Any
+
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:
+        return api_error_response(self.request, exc)
+
+
+class SchemaView(Documentation, SpectacularAPIView):
+    """The OpenAPI document as YAML or JSON, by Accept."""
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -32,16 +43,14 @@ def _document() -> Any:
     return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
 
 
-class DocsView(SpectacularSwaggerView):
+class DocsView(Documentation, SpectacularSwaggerView):
     """Swagger UI."""
 
-    content_negotiation_class = DefaultContentNegotiation
     renderer_classes = [TemplateHTMLRenderer]
 
 
-class RedocView(SpectacularRedocView):
+class RedocView(Documentation, SpectacularRedocView):
     """Redoc, by a template without the fonts of another host."""
 
-    content_negotiation_class = DefaultContentNegotiation
     renderer_classes = [TemplateHTMLRenderer]
     template_name = "rest/redoc.html"

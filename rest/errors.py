@@ -4,11 +4,11 @@
 `errors` with all of them; `request_id` names the request in our logs.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from drf_standardized_errors.formatter import flatten_errors
 from drf_standardized_errors.handler import ExceptionHandler
 from psycopg import errors as postgres
 from rest_framework import exceptions
@@ -41,11 +41,7 @@ class ErrorHandler(ExceptionHandler):
         return exceptions.APIException()
 
     def format_exception(self, exc: exceptions.APIException) -> dict[str, Any]:
-        failures = [
-            {"code": _code(error.code), "detail": error.detail, "attr": _attr(error.attr)}
-            for error in flatten_errors(exc.detail)
-        ]
-        return error_body(_type(exc), failures)
+        return error_body(_type(exc), list(_failures(exc.detail)))
 
 
 def exception_handler(exc: Exception, context: Any) -> Response | None:
@@ -68,6 +64,22 @@ def _type(exc: exceptions.APIException) -> str:
     if exc.status_code == 429:
         return "throttled_error"
     return "server_error" if exc.status_code >= 500 else "invalid_request"
+
+
+def _failures(detail: Any, attr: str | None = None) -> Iterator[dict[str, Any]]:
+    """Every failure in the framework's nested detail, with its path.
+
+    Written here because the library's way takes 20 seconds for 200,000 failures.
+    """
+    if isinstance(detail, exceptions.ErrorDetail):
+        yield {"code": _code(detail.code), "detail": detail, "attr": _attr(attr)}
+    elif isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _failures(inner, str(name) if attr is None else f"{attr}__{name}")
+    else:
+        for index, inner in enumerate(detail):
+            of_field = isinstance(inner, exceptions.ErrorDetail)
+            yield from _failures(inner, attr if of_field else f"{attr}__{index}")
 
 
 def _code(code: str) -> str:

@@ -7,7 +7,7 @@ the PostgreSQL way", M. Winand). `offset` still works for who wants to jump.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -109,13 +109,21 @@ class Page(Generic[Row]):
 
 
 def paginate(
-    rows: QuerySet[Row], *, order: Order, query: dict[str, Any], request: Request, scope: str
+    rows: QuerySet[Row],
+    *,
+    order: Order,
+    query: dict[str, Any],
+    request: Request,
+    scope: str,
+    adding: Callable[[Any], QuerySet[Row]] | None = None,
 ) -> Page[Row]:
     """One page of `rows`, with its count, in one query (two when the page is empty).
 
     `query` is validated by `PageQuery`. `scope` says which list this is, and whose:
     a cursor from another one, or from another order or filter, is refused. Count
-    and rows are of one snapshot, so that they agree.
+    and rows are of one snapshot, so that they agree. `adding` joins what only the
+    rows of the page need: in `rows` it would keep PostgreSQL from counting, and
+    from passing over an offset, by an index alone.
     """
     limit, offset = query["limit"], query["offset"]
     fingerprint = _fingerprint(request, scope, order)
@@ -131,7 +139,7 @@ def paginate(
     page = selected.order_by(*order.sorting(backward=backward)).annotate(
         total=Subquery(rows.order_by().values(total=total))
     )
-    found = list(page[: limit + 1])
+    found = list((adding(page) if adding else page)[: limit + 1])
     count = found[0].total if found else rows.count()  # type: ignore[attr-defined]
     more, found = len(found) > limit, found[:limit]
     if backward:

@@ -17,7 +17,7 @@ class CanonicalPathMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        if not path.startswith("/api/"):
+        if not path.startswith("/api/") or path == "/api/":
             return self.get_response(request)
         path = path.removesuffix("/")
         request.path = request.path.removesuffix("/")

@@ -2,12 +2,13 @@
 
 import functools
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
-from drf_spectacular.utils import OpenApiParameter, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_serializer
 from rest_framework import serializers
 
 _PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -41,6 +42,9 @@ _ERRORS = {
 }
 
 
+S = TypeVar("S", bound=serializers.Serializer[Any])
+
+
 class FailureSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -72,6 +76,19 @@ class EmptyBodySerializer(serializers.Serializer[Any]):
     """An empty object, or no body at all."""
 
 
+def with_example(
+    response: dict[str, Any] | None = None, request: dict[str, Any] | None = None
+) -> Callable[[type[S]], type[S]]:
+    """Gives a serializer an example of the answer that it describes, of the body, or of both."""
+    examples = []
+    if response is not None:
+        examples.append(OpenApiExample("Answer", response, response_only=True))
+    if request is not None:
+        examples.append(OpenApiExample("Body", request, request_only=True))
+    decorate: Callable[[type[S]], type[S]] = extend_schema_serializer(examples=examples)
+    return decorate
+
+
 @functools.cache
 def page_of(
     serializer_class: type[serializers.Serializer[Any]],
@@ -89,7 +106,17 @@ def page_of(
             "results": serializer_class(many=True),
         },
     )
-    return extend_schema_serializer(many=False)(page)
+    examples = getattr(serializer_class, "_spectacular_annotation", {}).get("examples", [])
+    page_examples = [
+        OpenApiExample(
+            "Answer",
+            {"count": 1, "next": None, "previous": None, "results": [example.value]},
+            response_only=True,
+        )
+        for example in examples
+        if example.response_only
+    ]
+    return extend_schema_serializer(many=False, examples=page_examples)(page)
 
 
 class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
@@ -145,7 +172,9 @@ class Schema(AutoSchema):
                     status,
                     {
                         "description": description,
-                        "content": {"application/json": {"schema": error}},
+                        "content": {
+                            "application/json": {"schema": error, "example": _error_example(status)}
+                        },
                     },
                 )
         operation["responses"] = dict(sorted(operation["responses"].items()))
@@ -173,6 +202,41 @@ class Schema(AutoSchema):
                 "Allow": {"description": "The path's methods.", "schema": {"type": "string"}},
             }
         return {"Retry-After": _RETRY_AFTER} if status == "503" else {}
+
+
+_EXAMPLES = {
+    "400": ("validation_error", "invalid_choice", '"opne" is not a valid choice.', "status"),
+    "401": ("authentication_error", "authentication_failed", "Invalid API key.", None),
+    "403": (
+        "authentication_error",
+        "permission_denied",
+        "API key missing required scope 'ticket:write'",
+        None,
+    ),
+    "404": ("invalid_request", "not_found", "There is no such ticket.", None),
+    "405": ("invalid_request", "method_not_allowed", 'Method "POST" not allowed.', None),
+    "413": ("invalid_request", "request_too_large", "The body is larger than 1 MiB.", None),
+    "415": (
+        "invalid_request",
+        "unsupported_media_type",
+        'Unsupported media type "text/plain" in request.',
+        None,
+    ),
+    "500": ("server_error", "error", "A server error occurred.", None),
+    "503": (
+        "server_error",
+        "unavailable",
+        "The database is unreachable. Nothing was changed; try again.",
+        None,
+    ),
+}
+
+
+def _error_example(status: str) -> dict[str, Any]:
+    type_, code, detail, attr = _EXAMPLES[status]
+    failure = {"code": code, "detail": detail, "attr": attr}
+    errors = {"errors": [failure]} if type_ == "validation_error" else {}
+    return {"type": type_, **failure, **errors, "request_id": "5f2b8c7c5c1045d3a5f6e7d8c9b0a1f2"}
 
 
 def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

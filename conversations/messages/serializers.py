@@ -6,11 +6,13 @@ import orjson
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from conversations import examples
 from conversations.models import AuthorType, Message
 from conversations.tickets.serializers import MAX_CONTENT
 from rest.fields import Flag, Moment, StrictObject, Text
 from rest.json import timestamp
 from rest.pagination import PageQuery
+from rest.schema import with_example
 
 MAX_RICH_CONTENT_BYTES = 100_000
 
@@ -25,6 +27,7 @@ class RichContentField(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
+@with_example(response=examples.MESSAGE, request=examples.NEW_MESSAGE)
 class MessageSerializer(StrictObject):
     """A message; `is_private` ones are notes among the team."""
 
@@ -37,6 +40,7 @@ class MessageSerializer(StrictObject):
     created_at = Moment(read_only=True)
 
 
+@with_example(request=examples.REPLY)
 class ReplySerializer(StrictObject):
     """A message from the team."""
 

@@ -9,12 +9,14 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from conversations import examples
 from conversations.models import Assignee, ChannelSource, Priority, Status, Ticket
 from projects.models import Membership, Role
 from projects.persons import find_customers
 from projects.serializers import PersonSerializer
 from rest.fields import Flag, Moment, StrictObject, Text
 from rest.json import are_same, timestamp
+from rest.schema import with_example
 
 # Names that PostHog's tickets have and ours do not: a client may send back what it got there.
 POSTHOG_ONLY = (
@@ -169,8 +171,10 @@ class TagsField(serializers.ListField):
         super().__init__(child=TagField(max_length=200), **kwargs)
 
     def to_internal_value(self, data: Any) -> list[str]:
-        tags = sorted(set(super().to_internal_value(data)))
-        if len(tags) > MAX_TAGS:
+        # Some may be the same; but of very many each might be a failure to list.
+        many = isinstance(data, list) and len(data) > 10 * MAX_TAGS
+        tags = [] if many else sorted(set(super().to_internal_value(data)))
+        if many or len(tags) > MAX_TAGS:
             raise serializers.ValidationError(f"At most {MAX_TAGS} tags are kept.", "max_length")
         return tags
 
@@ -178,6 +182,7 @@ class TagsField(serializers.ListField):
 # --- The ticket --------------------------------------------------------------
 
 
+@with_example(response=examples.TICKET, request=examples.TICKET_CHANGES)
 class TicketSerializer(StrictObject):
     """A ticket. Read-only fields in a body are ignored, so that an answer may be sent back."""
 
@@ -253,6 +258,7 @@ class TicketSerializer(StrictObject):
         return snoozed_until
 
 
+@with_example(request=examples.NEW_TICKET)
 class NewTicketSerializer(TicketSerializer):
     """What a ticket may be created with; all of it may be left out."""
 

@@ -10,8 +10,8 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations import unread
-from conversations.models import Ticket
+from conversations import examples, unread
+from conversations.models import Ticket, TicketQuerySet
 from conversations.tickets import verbs
 from conversations.tickets.filters import TicketListQuery, matching, sorted_by
 from conversations.tickets.serializers import (
@@ -22,7 +22,7 @@ from conversations.tickets.serializers import (
 from projects.views import ProjectEndpoint
 from rest.fields import QueryFlag, QueryParameters, StrictObject
 from rest.pagination import base_url, paginate
-from rest.schema import EmptyBodySerializer, page_of
+from rest.schema import EmptyBodySerializer, page_of, with_example
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
@@ -32,6 +32,7 @@ class RetrieveQuery(QueryParameters):
     mark_read = QueryFlag(default=True, help_text="`false` only looks.")
 
 
+@with_example(response=examples.UNREAD_COUNT)
 class UnreadCountSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(min_value=0)
 
@@ -94,11 +95,12 @@ class TicketViewSet(TicketEndpoint):
         tickets = matching(Ticket.objects.in_project(self.project_id), self.query)
         tickets, order = sorted_by(tickets, self.query["order_by"])
         page = paginate(
-            tickets.with_assignee(),
+            tickets,
             order=order,
             query=self.query,
             request=request,
             scope=f"tickets:{self.project_id}",
+            adding=TicketQuerySet.with_assignee,
         )
         return Response(page.body(with_customers(self.project_id, page.rows)))
 
