@@ -17,6 +17,11 @@ KILL_TIMEOUT = 30
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    serve("config.wsgi:application")
+
+
+def serve(target: str) -> None:
+    """Serves the WSGI application `module:name` as the settings say, until a signal ends it."""
     try:
         from config import settings
     except ValueError as error:
@@ -27,7 +32,7 @@ def main() -> None:
     os.register_at_fork(after_in_child=_default_signals)
 
     Server(
-        "config.wsgi:application",
+        target,
         address=settings.HOST,
         port=settings.PORT,
         interface=Interfaces.WSGI,

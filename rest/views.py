@@ -71,6 +71,7 @@ class Endpoint(ViewSetMixin, APIView):
         """Looks up what the path names; raises NotFound. Nothing to find by default."""
 
     def read_query(self, request: Request) -> dict[str, Any]:
+        """The validated parameters; raises ValidationError for one that does not exist."""
         repeated = {
             name: [serializers.ErrorDetail("The parameter is given more than once.", "invalid")]
             for name, values in request.query_params.lists()
@@ -79,6 +80,8 @@ class Endpoint(ViewSetMixin, APIView):
         if repeated:
             raise serializers.ValidationError(repeated)
         serializer_class = self.query_serializers.get(str(self.action), QueryParameters)
+        if not request.query_params and serializer_class is QueryParameters:
+            return {}
         serializer = serializer_class(data=request.query_params.dict(), context={"view": self})
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
