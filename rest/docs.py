@@ -3,7 +3,6 @@
 import functools
 from typing import Any
 
-from django.http import HttpResponseBase
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import (
@@ -12,20 +11,19 @@ from drf_spectacular.views import (
     SpectacularSwaggerView,
 )
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from rest.views import api_error_response
 
 
-class Documentation:
+class Documentation(APIView):
     """What it answers has the type that is asked for; its errors are those of the API."""
 
     content_negotiation_class = DefaultContentNegotiation
-    request: Any
 
-    def handle_exception(self, exc: Exception) -> HttpResponseBase:
+    def handle_exception(self, exc: Exception) -> Any:
         return api_error_response(self.request, exc)
 
 
@@ -43,14 +41,24 @@ def _document() -> Any:
     return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
 
 
-class DocsView(Documentation, SpectacularSwaggerView):
+class Page(Documentation):
+    """A page that loads nothing from other hosts: Swagger UI would have its document
+    checked by one, and Redoc would fetch its logo; the policy keeps them from that."""
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(*args, **kwargs)
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'self'; script-src 'self' 'unsafe-inline'; "
+            "style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:"
+        )
+        return response
+
+
+class DocsView(Page, SpectacularSwaggerView):
     """Swagger UI."""
 
-    renderer_classes = [TemplateHTMLRenderer]
 
-
-class RedocView(Documentation, SpectacularRedocView):
+class RedocView(Page, SpectacularRedocView):
     """Redoc, by a template without the fonts of another host."""
 
-    renderer_classes = [TemplateHTMLRenderer]
     template_name = "rest/redoc.html"

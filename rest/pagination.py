@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core import signing
-from django.db.models import F, Func, Model, OrderBy, Q, QuerySet, Subquery
+from django.db.models import F, Func, IntegerField, Model, OrderBy, Q, QuerySet, Subquery
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -135,7 +135,7 @@ def paginate(
         # A deferred join: only the index is read for the rows that are passed over.
         keys = rows.order_by(*order.sorting(backward=False)).values("pk")
         selected = rows.filter(pk__in=keys[offset : offset + limit + 1])
-    total = Func(F("pk"), function="COUNT")
+    total = Func(template="COUNT(*)", output_field=IntegerField())
     page = selected.order_by(*order.sorting(backward=backward)).annotate(
         total=Subquery(rows.order_by().values(total=total))
     )
