@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from psycopg import errors as postgres
@@ -18,7 +18,13 @@ from rest.fields import QueryParameters, StrictObject
 from rest.json import dumps
 
 _SAFE = ("GET", "HEAD")
-_TRY_AGAIN = (postgres.DeadlockDetected, postgres.SerializationFailure)
+# What may go well the second time: the other transaction is through, and a row that it
+# deleted between our check and our commit is refused by the check now.
+_TRY_AGAIN = (
+    postgres.DeadlockDetected,
+    postgres.SerializationFailure,
+    postgres.ForeignKeyViolation,
+)
 
 
 class Endpoint(ViewSetMixin, APIView):
@@ -49,13 +55,13 @@ class Endpoint(ViewSetMixin, APIView):
         return self.response
 
     def run(self, request: Request) -> Response:
-        """The action, for a write in one transaction that is tried again after a deadlock."""
+        """The action, for a write in one transaction that is tried once more after a conflict."""
         if request.method in _SAFE:
             return self.answer(request)
         try:
             with transaction.atomic():
                 return self.answer(request)
-        except OperationalError as exc:
+        except (OperationalError, IntegrityError) as exc:
             if not isinstance(exc.__cause__, _TRY_AGAIN):
                 raise
         with transaction.atomic():

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from conversations.models import Ticket
+from conversations.tickets import verbs
 from projects.models import Membership, Person, PersonDistinctId, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
 from tests.refusals import failures, refusal
 from tests.test_ticket_create import in_an_hour
+from tests.threads import InBackground, Pause
 
 
 @pytest.fixture
@@ -380,3 +382,20 @@ def test_a_ticket_of_another_project_can_not_be_changed(
 
     assert refusal(response) == (404, "not_found", None)
     assert writer.get(url).json() == ticket
+
+
+def test_a_role_that_is_deleted_meanwhile_is_refused(
+    writer: ApiClient, ticket: Any, project: Project, tickets_url: str, monkeypatch: Any
+) -> None:
+    """The check has passed, and the role goes before the commit."""
+    role = Role.objects.create(project=project, name="Short-lived")
+    update = Pause(verbs.update_ticket)
+    monkeypatch.setattr(verbs, "update_ticket", update)
+    body = {"assignee": {"type": "role", "id": str(role.pk)}}
+    with InBackground(writer.patch, f"{tickets_url}/{ticket['id']}", body) as patching:
+        update.wait_until_reached()
+        Role.objects.filter(pk=role.pk)._raw_delete("default")
+        update.go.set()
+        response = patching.result()
+
+    assert refusal(response) == (400, "invalid_input", "assignee")
