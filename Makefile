@@ -50,12 +50,16 @@ lock: venv ## pin the dependencies anew after a change of pyproject.toml (ARGS=-
 	"$$folder/bin/"$(LOCK) -o requirements.lock; \
 	"$$folder/bin/"$(LOCK) --extra dev -o requirements-dev.lock
 
+# An environment that works is kept, so that a service which runs from it goes on running.
 # The stamp holds the interpreter and the whole lock, and is written last: an interrupted
 # installation is never taken for a finished one, and a new date of the lock alone changes nothing.
 venv:
 	set -e; \
 	python=; \
-	for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	if [ -n "$(PYTHON)" ] && ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo 'PYTHON=$(PYTHON) is no Python 3.11 or newer.'; exit 1; \
+	fi; \
+	for candidate in $(or $(PYTHON),.venv/bin/python) python3 python3.14 python3.13 python3.12 python3.11; do \
 		if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 		then python=$$candidate; break; fi; \
 	done; \
@@ -65,13 +69,13 @@ venv:
 		echo 'PYTHON=/path/to/python3 make run'; exit 1; \
 	fi; \
 	stamp() { "$$python" -c 'import sys; print(sys.version, sys.base_prefix)'; pwd; cat requirements-dev.lock; }; \
-	if stamp | cmp -s - .venv/installed && $(PYTHON_IN_VENV) -c '' 2>/dev/null; then exit 0; fi; \
-	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	if [ -f .venv/installed ] && stamp | cmp -s - .venv/installed && $(PYTHON_IN_VENV) -c '' 2>/dev/null; then exit 0; fi; \
+	if [ "$$python" != .venv/bin/python ] && ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 		echo "$$python has no module venv (or ensurepip). Debian and Ubuntu: apt-get install python3-venv"; exit 1; \
 	fi; \
 	echo "Making .venv with $$("$$python" --version) and installing what requirements-dev.lock names ..."; \
 	rm -f .venv/installed; \
-	"$$python" -m venv --clear .venv; \
+	if [ "$$python" != .venv/bin/python ]; then "$$python" -m venv --clear .venv; fi; \
 	$(PYTHON_IN_VENV) -m pip --disable-pip-version-check install --root-user-action=ignore \
 		--require-hashes --no-deps -r requirements-dev.lock || { \
 		echo; echo 'The installation failed, see above. It needs the Python package index: check the'; \

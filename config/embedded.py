@@ -157,13 +157,18 @@ def running() -> dict[str, Any] | None:
     return None
 
 
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def local_url(host: str, port: int) -> str:
     """The address under which this machine reaches a web server that listens on `host`."""
     with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
         if address.is_unspecified:
             host = "127.0.0.1" if address.version == 4 else "::1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"http://{bracketed(host)}:{port}"
 
 
 # Who runs the servers
@@ -520,6 +525,9 @@ class Postgres(Server):
             "max_connections": "100",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            # A statement that fails holds what customers wrote, and so may its details.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
         }
         if not self.durable:
             # Commits still wait until the system has them (synchronous_commit stays on), so that a

@@ -19,6 +19,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psycopg
+import redis
+
 from config import embedded
 
 READY_TIMEOUT = 60.0
@@ -99,7 +102,12 @@ def summary(url: str, demo: dict[str, Any], servers: dict[str, embedded.Server])
     if key := demo.get("api_key"):
         lines += [f"  Demo API key       {key} (project {demo.get('project_id', '?')})"]
         lines += ["", "Try it:", "", f'  curl -H "Authorization: Bearer {key}" {count}']
-    lines += ["", f"Data and logs of the servers lie in {embedded.state_dir()}"]
+    else:
+        lines += ["", "A project and a key: .venv/bin/python manage.py create_project NAME, then"]
+        lines += ["  .venv/bin/python manage.py create_api_key --project ID --label L --scopes '*'"]
+    lines += [""]
+    if servers:
+        lines += [f"Data and logs of the servers lie in {embedded.state_dir()}"]
     lines += [f"  {s.name} on 127.0.0.1:{s.port}, in {s.directory.name}" for s in servers.values()]
     lines += ["manage.py in another terminal finds them. Ctrl-C stops everything.", ""]
     return "\n".join(lines)
@@ -165,6 +173,7 @@ def _start_servers(
         ("Redis", "REDIS_URL", embedded.Redis(directory / "redis")),
     ):
         if environment.get(variable):
+            _check_server(label, variable, environment[variable])
             say(f"{label:<17} yours, from {variable}")
             # One of ours may still run from a killed run.
             server.end_leftovers()
@@ -175,6 +184,21 @@ def _start_servers(
         environment[variable] = server.url
         servers[label] = server
     return servers
+
+
+def _check_server(label: str, variable: str, url: str) -> None:
+    """Raises RunError when the server that somebody has named does not answer."""
+    try:
+        if label == "PostgreSQL":
+            psycopg.connect(url, connect_timeout=5).close()
+        else:
+            with redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
+                client.ping()
+    except (psycopg.Error, redis.RedisError, ValueError) as error:
+        raise RunError(
+            f"\n{variable} names a {label} that does not answer: {error}\nStart it, correct "
+            f"{variable}, or unset it: without it, `make run` brings a {label} of its own."
+        ) from None
 
 
 def manage(*arguments: str, environment: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ test compares the two.
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from environs import Env, validate
 from redis.backoff import NoBackoff
@@ -28,12 +29,20 @@ _running = embedded.running() or {}
 DEBUG = env.bool("DEBUG", False)
 DEFAULT_SECRET_KEY = "insecure: set SECRET_KEY before anybody relies on this service"  # noqa: S105  (not a secret, on purpose)
 SECRET_KEY = env.str("SECRET_KEY", "") or embedded.secret_key() or DEFAULT_SECRET_KEY
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+HOST = env.str("HOST", "127.0.0.1")
+PORT = env.int("PORT", 8000, validate=validate.Range(min=1, max=65535))
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS",
+    sorted({"localhost", "127.0.0.1", "[::1]", embedded.bracketed(HOST)}),
+    validate=validate.Length(min=1),
+)
 PUBLIC_URL = env.str(
-    "PUBLIC_URL", "", validate=validate.Regexp(r"(https?://[^\s/?#]+/?)?$")
+    "PUBLIC_URL",
+    "",
+    validate=validate.Regexp(r"(https?://([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?)?$"),
 ).rstrip("/")
 if PUBLIC_URL:
-    ALLOWED_HOSTS = [*ALLOWED_HOSTS, PUBLIC_URL.split("://")[1].rsplit(":", 1)[0]]
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, embedded.bracketed(urlsplit(PUBLIC_URL).hostname or "")]
     CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
 # --- PostgreSQL --------------------------------------------------------------
@@ -65,7 +74,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str(
     "REDIS_URL",
     _running.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
-    validate=validate.Regexp(r"(rediss?|unix)://"),
+    validate=validate.Regexp(
+        r"rediss?://([^/@\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?(/[0-9]*)?(\?\S*)?$"
+        r"|unix://\S+$"
+    ),
 )
 REDIS_TIMEOUT = env.float("REDIS_TIMEOUT", 0.25, validate=validate.Range(min=0.01, max=10))
 CACHE_KEY_PREFIX = env.str("CACHE_KEY_PREFIX", "conversations")
@@ -88,8 +100,6 @@ CACHES = {
 
 # --- The web server ----------------------------------------------------------
 
-HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000, validate=validate.Range(min=1, max=65535))
 # Where links lead that are made outside of a request.
 SERVICE_URL = PUBLIC_URL or _running.get("url") or embedded.local_url(HOST, PORT)
 WEB_WORKERS = env.int("WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
@@ -113,6 +123,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "rest.request_id.RequestIDMiddleware",
+    "rest.operation.OperationMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rest.paths.CanonicalPathMiddleware",
@@ -239,5 +250,9 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own line for each refused request repeats the access log.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        # Anybody can send a foreign Host: a line in the access log is enough.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

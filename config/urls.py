@@ -7,7 +7,6 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, PermissionDenied
 
 from rest.docs import DocsView, RedocView, SchemaView
-from rest.operation import livez, readyz
 from rest.views import api_error_response
 
 urlpatterns = [
@@ -17,13 +16,11 @@ urlpatterns = [
     path("api/redoc", RedocView.as_view(url_name="schema"), name="redoc"),
     path("", include("projects.urls")),
     path("admin/", admin.site.urls),
-    path("livez", livez),
-    path("readyz", readyz),
 ]
 
 
 def _is_api(request: HttpRequest) -> bool:
-    return request.path_info.startswith("/api/")
+    return f"{request.path_info}/".startswith("/api/")
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -11,4 +11,7 @@ from projects.models import ApiKey
 
 @receiver([post_save, post_delete], sender=ApiKey)
 def forget_key(instance: ApiKey, **kwargs: Any) -> None:
-    keys.forget(*filter(None, [instance.digest, instance.previous_digest]))
+    # The instance may be older than the row: its secrets may have been rotated meanwhile.
+    rows = ApiKey.objects.filter(pk=instance.pk).values_list("digest", "previous_digest")
+    digests = {instance.digest, instance.previous_digest}.union(*rows)
+    keys.forget(*filter(None, digests))

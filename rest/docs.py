@@ -22,6 +22,7 @@ class Documentation(APIView):
     """What it answers has the type that is asked for; its errors are those of the API."""
 
     content_negotiation_class = DefaultContentNegotiation
+    http_method_names = ["get", "head"]
 
     def handle_exception(self, exc: Exception) -> Any:
         return api_error_response(self.request, exc)

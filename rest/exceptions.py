@@ -11,7 +11,7 @@ class RequestTooLarge(exceptions.APIException):
 
 class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "The database is unreachable. Nothing was changed; try again."
+    default_detail = "The database is unreachable; try again."
     default_code = "unavailable"
     wait = 5
 

@@ -111,7 +111,16 @@ class CommaList(serializers.Field[Any, Any, Any, Any]):
             self.fail("empty")
         if len(items) > self.max_items:
             self.fail("too_many", max_items=self.max_items)
-        return [self.child.run_validation(item) for item in items]
+        values: list[Any] = []
+        failures: list[Any] = []
+        for item in items:
+            try:
+                values.append(self.child.run_validation(item))
+            except serializers.ValidationError as exc:
+                failures.extend(exc.detail)
+        if failures:
+            raise serializers.ValidationError(failures)
+        return values
 
 
 class Moment(serializers.DateTimeField):

@@ -21,7 +21,10 @@ from typing import Any
 
 from django.conf import settings
 from django_redis import get_redis_connection
+from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +32,9 @@ logger = logging.getLogger(__name__)
 LEASE_MS = 5_000
 # After a failure reads leave Redis alone for so long; forgetting never does.
 _BREAK_SECONDS = 1.0
-_REPEAT_SECONDS = 0.2
+_REPEAT_SECONDS = 0.05
+# How long a repetition waits for an answer: a Redis that hangs takes it first when it goes on.
+_PATIENT_SECONDS = 2.0
 
 _READ_OR_LEASE = """
 local value = redis.call('GET', KEYS[1])
@@ -43,6 +48,8 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
 return 1
 """
+
+_GIVE_BACK = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
 class CacheDown(Exception):
@@ -92,7 +99,7 @@ def store(lease: Lease, value: bytes | int, *, lifetime_ms: int) -> bool:
 
 def give_back(lease: Lease) -> None:
     """Ends a lease under which nothing is to be stored."""
-    _call(lambda redis: redis.delete(_lease_key(lease.key)))
+    _call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
 
 
 def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
@@ -100,17 +107,17 @@ def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
 
     When Redis can not be reached it is repeated in the background until it works
     or the values have expired by themselves; this process reads the database
-    meanwhile. It never raises: the write it follows is committed.
+    meanwhile, and does not end before. It never raises: the write it follows is
+    committed.
     """
     try:
-        _delete(keys)
+        _delete(get_redis_connection("default"), keys)
     except RedisError as exc:
         logger.warning("Redis could not be told to forget, and will be again: %s", exc)
         _repeat_later(keys, time.monotonic() + lifetime_ms / 1000)
 
 
-def _delete(keys: Sequence[str]) -> None:
-    redis = get_redis_connection("default")
+def _delete(redis: Any, keys: Sequence[str]) -> None:
     redis.delete(*keys, *(_lease_key(key) for key in keys))
 
 
@@ -151,18 +158,21 @@ def _repeat_later(keys: Sequence[str], deadline: float) -> None:
         _unforgotten.update(dict.fromkeys(keys, deadline))
         if not _repeating:
             _repeating = True
-            threading.Thread(target=_repeat, name="forget", daemon=True).start()
+            # Not a daemon: a command that revokes a key must not end before the key does.
+            threading.Thread(target=_repeat, name="forget").start()
 
 
 def _repeat() -> None:
     global _repeating
+    redis = _patient_redis()
     while True:
         time.sleep(_REPEAT_SECONDS)
         waiting = dict(_unforgotten)
         try:
-            _delete(list(waiting))
+            _delete(redis, list(waiting))
             done = waiting
-        except RedisError:
+        except Exception:
+            # Whatever it was, these keys are tried again until they have expired.
             now = time.monotonic()
             done = {key: deadline for key, deadline in waiting.items() if deadline < now}
         with _guard:
@@ -172,4 +182,15 @@ def _repeat() -> None:
                     del _unforgotten[key]
             if not _unforgotten:
                 _repeating = False
+                redis.close()
                 return
+
+
+def _patient_redis() -> Redis:
+    """A connection of its own that waits at the door of a Redis that hangs."""
+    return Redis.from_url(
+        settings.REDIS_URL,
+        socket_connect_timeout=_PATIENT_SECONDS,
+        socket_timeout=_PATIENT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )

@@ -18,6 +18,7 @@ from rest.exceptions import RequestTooLarge
 from rest.json import dumps
 
 MAX_DEPTH = 32
+_MAX_LISTED = 100
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -84,11 +85,15 @@ def _integer(digits: str) -> int:
     return number
 
 
-def _number(digits: str) -> float:
+def _number(digits: str) -> float | int:
     number = float(digits)
     if math.isinf(number):
         raise ParseError("A number in the body is beyond IEEE doubles.")
-    return number
+    # As PostgreSQL gives it back: without a sign of zero, and whole where it is that large.
+    # The answer to a write would differ from the next one otherwise.
+    if 1e16 <= abs(number) < 2**63:
+        return int(number)
+    return number or 0.0
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -100,12 +105,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_strings(value: Any) -> None:
+    failures: dict[str, list[ErrorDetail]] = {}
     for path, depth, text in _walk(value):
         if depth > MAX_DEPTH:
             raise ParseError(f"JSON is nested deeper than {MAX_DEPTH} levels.")
-        if text is not None and _UNSTORABLE.search(text):
+        if text is not None and _UNSTORABLE.search(text) and len(failures) < _MAX_LISTED:
             detail = ErrorDetail("Text must not hold NUL or lone surrogates.", "invalid_input")
-            raise ValidationError({_printable(path) or "non_field_errors": [detail]})
+            failures[_printable(path) or "non_field_errors"] = [detail]
+    if failures:
+        raise ValidationError(failures)
 
 
 def _printable(path: str) -> str:

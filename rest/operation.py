@@ -1,9 +1,30 @@
 """Whether this process lives, and whether it can do its work."""
 
+from collections.abc import Callable
+
 from django.db import Error, connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
+
+
+class OperationMiddleware:
+    """Answers `/livez` and `/readyz` before anything else looks at the request.
+
+    Who asks is a health check, by whatever address it reaches this process: it need
+    not know under which names the service is known.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        answer = {"/livez": livez, "/readyz": readyz}.get(request.path_info)
+        if answer is None:
+            return self.get_response(request)
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return answer(request)
 
 
 def livez(request: HttpRequest) -> JsonResponse:

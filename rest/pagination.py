@@ -155,6 +155,9 @@ def paginate(
     if has_previous and found:
         cursor = _cursor(fingerprint, order, found[0], backward=True)
         previous_link = _link(request, max(0, offset - limit), cursor)
+    elif backward and not found and count:
+        # What was before has gone meanwhile: the list begins with what came after.
+        next_link = _link(request, 0, None)
     elif has_previous and count:
         # Beyond the end there is no row to start from: back to the last page.
         previous_link = _link(request, max(0, min(offset, count) - limit), None)
@@ -165,7 +168,7 @@ def _fingerprint(request: Request, scope: str, order: Order) -> str:
     filters = sorted(
         (name, value)
         for name, value in request.query_params.items()
-        if name not in _PLACE_PARAMETERS
+        if name not in (*_PLACE_PARAMETERS, "order_by")
     )
     return hashlib.sha256(repr((scope, order, filters)).encode()).hexdigest()[:16]
 

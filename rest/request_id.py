@@ -60,6 +60,10 @@ class RequestIDMiddleware:
 def _loggable_path(request: HttpRequest) -> str:
     if request.path_info.startswith("/api/"):
         # Somebody may have put a key where it does not belong.
-        return _KEY.sub("cvk_...", request.path_info)
+        path = _KEY.sub("cvk_...", request.path_info)
+        # A line break or an escape sequence would be taken for a line of ours.
+        return path.encode("unicode_escape").decode()
+    if request.path_info in ("/livez", "/readyz"):
+        return request.path_info
     match = request.resolver_match
     return f"/{match.route}" if match else "(no route)"

@@ -38,7 +38,7 @@ _ERRORS = {
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not `application/json`.",
     "500": "Our fault.",
-    "503": "The database is unreachable or took too long. Nothing was changed.",
+    "503": "The database is unreachable or took too long.",
 }
 
 
@@ -185,7 +185,7 @@ class Schema(AutoSchema):
     def _may_answer(self, status: str, operation: dict[str, Any]) -> bool:
         if status == "404":
             return "{id}" in self.path
-        return status not in ("413", "415") or "requestBody" in operation
+        return status not in ("413", "415") or self.method in ("POST", "PUT", "PATCH")
 
     def _headers(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
         if status == "201" and operation["operationId"] == "tickets_create":
@@ -213,7 +213,7 @@ _EXAMPLES = {
         "API key missing required scope 'ticket:write'",
         None,
     ),
-    "404": ("invalid_request", "not_found", "There is no such ticket.", None),
+    "404": ("invalid_request", "not_found", "There is no such object.", None),
     "405": ("invalid_request", "method_not_allowed", 'Method "POST" not allowed.', None),
     "413": ("invalid_request", "request_too_large", "The body is larger than 1 MiB.", None),
     "415": (
@@ -226,7 +226,7 @@ _EXAMPLES = {
     "503": (
         "server_error",
         "unavailable",
-        "The database is unreachable. Nothing was changed; try again.",
+        "The database is unreachable; try again.",
         None,
     ),
 }

@@ -1,23 +1,27 @@
 """How a request runs through an endpoint, in the order that clients rely on."""
 
+import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from psycopg import errors as postgres
 from rest_framework import serializers
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
+from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
 from rest.fields import QueryParameters, StrictObject
 from rest.json import dumps
 
 _SAFE = ("GET", "HEAD")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # What may go well the second time: the other transaction is through, and a row that it
 # deleted between our check and our commit is refused by the check now.
 _TRY_AGAIN = (
@@ -78,24 +82,28 @@ class Endpoint(ViewSetMixin, APIView):
 
     def read_query(self, request: Request) -> dict[str, Any]:
         """The validated parameters; raises ValidationError for one that does not exist."""
-        repeated = {
+        given = request.query_params.dict()
+        failures: dict[str, Any] = {
             name: [serializers.ErrorDetail("The parameter is given more than once.", "invalid")]
             for name, values in request.query_params.lists()
             if len(values) > 1
         }
-        if repeated:
-            raise serializers.ValidationError(repeated)
+        for name in _not_utf8(request.META.get("QUERY_STRING", "")):
+            failures[name] = [serializers.ErrorDetail("The value is not UTF-8.", "invalid")]
         serializer_class = self.query_serializers.get(str(self.action), QueryParameters)
-        if not request.query_params and serializer_class is QueryParameters:
+        if not given and serializer_class is QueryParameters:
             return {}
-        serializer = serializer_class(data=request.query_params.dict(), context={"view": self})
-        serializer.is_valid(raise_exception=True)
+        serializer = serializer_class(data=given, context={"view": self})
+        if not serializer.is_valid() or failures:
+            raise serializers.ValidationError({**serializer.errors, **failures})
         return dict(serializer.validated_data)
 
     def read_body(
         self, serializer_class: type[StrictObject], instance: Any = None
     ) -> dict[str, Any]:
         """The validated body; for a change, `instance` is what it changes, and all is optional."""
+        if self.request.META.get(CUT_OFF):
+            raise ParseError("The body ends before its end.")
         data = self.request.data
         serializer = serializer_class(
             instance,
@@ -105,6 +113,18 @@ class Endpoint(ViewSetMixin, APIView):
         )
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+
+def _not_utf8(query: str) -> list[str]:
+    """The parameters whose text is no UTF-8; Django would put replacement characters there."""
+    if "%" not in query:
+        return []
+    pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    return [
+        name.encode(errors="replace").decode()
+        for name, value in pairs
+        if _SURROGATE.search(name + value)
+    ]
 
 
 def api_error_response(request: HttpRequest, exc: Exception) -> HttpResponse:

@@ -37,16 +37,7 @@ class Service:
 @contextmanager
 def running_service(**environment: str) -> Iterator[Service]:
     port = _free_port()
-    environment = {
-        **os.environ,
-        "DATABASE_URL": _database_url(),
-        "REDIS_URL": settings.REDIS_URL,
-        "CACHE_KEY_PREFIX": settings.CACHE_KEY_PREFIX,
-        "SECRET_KEY": settings.SECRET_KEY,
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        **environment,
-    }
+    environment = {**service_environment(), "PORT": str(port), **environment}
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "config.serve"], env=environment, stdout=log, stderr=log
@@ -58,6 +49,18 @@ def running_service(**environment: str) -> Iterator[Service]:
         finally:
             process.terminate()
             process.wait(60)
+
+
+def service_environment() -> dict[str, str]:
+    """What a process of the service needs to work on this test's database and Redis."""
+    return {
+        **os.environ,
+        "DATABASE_URL": _database_url(),
+        "REDIS_URL": settings.REDIS_URL,
+        "CACHE_KEY_PREFIX": settings.CACHE_KEY_PREFIX,
+        "SECRET_KEY": settings.SECRET_KEY,
+        "HOST": "127.0.0.1",
+    }
 
 
 def _database_url() -> str:

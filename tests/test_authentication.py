@@ -376,3 +376,33 @@ def test_a_bad_key_is_not_made_good_by_a_session(agent: User, tickets_url: str) 
     response: Any = client.request("GET", tickets_url, authorization="Bearer nonsense")
 
     assert refusal(response) == FAILED
+
+
+def test_a_cached_key_expires_on_time(project: Project, unread_count_url: str) -> None:
+    """Its record lives longer in the cache than the key does."""
+    moment = timezone.now() + timedelta(seconds=1.5)
+    _, secret = ApiKey.issue(
+        project=project, label="short", scopes=["ticket:read"], expires_at=moment
+    )
+    client = ApiClient(secret)
+    assert client.get(unread_count_url).status_code == 200
+
+    while timezone.now() <= moment:
+        pass
+
+    assert client.get(unread_count_url).status_code == 401
+
+
+def test_a_change_by_who_has_not_seen_the_rotation_holds_at_once(
+    project: Project, tickets_url: str
+) -> None:
+    api_key, _ = ApiKey.issue(project=project, label="test", scopes=["ticket:write"])
+    stale = ApiKey.objects.get(pk=api_key.pk)
+    secret, _ = api_key.rotate(overlap=timedelta(hours=1))
+    client = ApiClient(secret)
+    assert client.post(tickets_url).status_code == 201
+
+    stale.scopes = ["ticket:read"]
+    stale.save(update_fields=["scopes"])
+
+    assert client.post(tickets_url).status_code == 403

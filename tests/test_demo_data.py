@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.db.models import Count
 from django.test import Client
 from django.utils import timezone
@@ -29,8 +30,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def fresh_database() -> None:
-    """Without demo data: this database has seen other tests."""
-    Project.objects.filter(members__email=AGENT).delete()
+    """Without any project: this database has seen other tests."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE projects_project CASCADE")
     User.objects.filter(email=AGENT).delete()
 
 
@@ -61,6 +63,14 @@ def works(answer: Any) -> bool:
         and agent.login(email=answer["agent_email"], password=answer["agent_password"])
         and agent.get(tickets_url_of(project)).status_code == 200
     )
+
+
+def test_a_database_with_projects_is_left_alone() -> None:
+    Project.objects.create(name="My real shop")
+
+    assert load() == {}
+    assert not User.objects.filter(email=AGENT).exists()
+    assert Project.objects.count() == 1
 
 
 # --- Running it again --------------------------------------------------------

@@ -1,10 +1,15 @@
 """What only the real web server shows: bytes on the wire, signals, log lines."""
 
 import json
+import os
+import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +21,8 @@ from tests.api import ApiClient
 from tests.conftest import MakeTicket
 from tests.service import Service, running_service
 from tests.threads import InBackground, wait_until_blocked
+
+DOCKERFILE = Path(__file__).parent.parent / "Dockerfile"
 
 
 def test_a_chunked_body_is_read(service: Service, writer: ApiClient, tickets_url: str) -> None:
@@ -35,6 +42,54 @@ def test_a_chunked_body_that_is_too_large_is_refused(
     status, body = _request(service, "POST", tickets_url, chunks, writer.headers)
 
     assert (status, body["code"]) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 100\r\n\r\n{}",
+        b"Content-Length: 100\r\n\r\n",
+    ],
+)
+def test_a_body_that_is_cut_off_changes_nothing(
+    service: Service, writer: ApiClient, tickets_url: str, body: bytes
+) -> None:
+    with closing(socket.create_connection(("127.0.0.1", service.port), timeout=30)) as raw:
+        raw.sendall(
+            f"POST {tickets_url} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+            f"Authorization: {writer.headers['authorization']}\r\n"
+            "Content-Type: application/json\r\n".encode()
+            + body
+        )
+        raw.shutdown(socket.SHUT_WR)
+        answer = _read_all(raw)
+
+    # A server may also hang up on who has hung up.
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    assert writer.get(tickets_url).json()["count"] == 0
+
+
+def test_a_client_that_stops_sending_holds_no_lock(
+    service: Service, writer: ApiClient, tickets_url: str, make_ticket: MakeTicket
+) -> None:
+    url = f"{tickets_url}/{make_ticket(message='Hi')['id']}"
+    with closing(socket.create_connection(("127.0.0.1", service.port), timeout=30)) as raw:
+        raw.sendall(
+            f"PATCH {url} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n"
+            f"Authorization: {writer.headers['authorization']}\r\n"
+            "Content-Type: application/json\r\n\r\n{".encode()
+        )
+        started = time.monotonic()
+        for _ in range(20):
+            assert (
+                _request(service, "PATCH", url, b'{"ai_resolved": true}', writer.headers)[0] == 200
+            )
+
+    # Whoever waits for a lock waits as long as a statement may take, which is 15 seconds.
+    assert time.monotonic() - started < 10
 
 
 def test_ten_megabytes_are_refused(service: Service, writer: ApiClient, tickets_url: str) -> None:
@@ -98,6 +153,33 @@ def test_a_foreign_host_is_refused_before_it_gets_into_a_link(
     status, body = _request(service, "GET", tickets_url, None, headers)
 
     assert (status, body["type"]) == (400, "invalid_request")
+
+
+def test_a_health_check_needs_no_name_of_the_service() -> None:
+    """The image's own check, as it stands in the Dockerfile."""
+    check = re.search(r'"(import os.*)"\]', DOCKERFILE.read_text())
+    assert check
+    program = check[1].replace('\\"', '"')
+    with running_service(ALLOWED_HOSTS="support.example.com") as service:
+        environment = {**os.environ, "PORT": str(service.port)}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=30)
+
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_health_check_is_only_read(service: Service, path: str) -> None:
+    with closing(service.connect()) as client:
+        client.request("POST", path)
+        assert client.getresponse().status == 405
+
+
+def test_a_path_can_not_forge_a_log_line(service: Service) -> None:
+    with closing(service.connect()) as client:
+        client.request("GET", "/api/x%0aforged%1b[31m")
+        client.getresponse().read()
+
+    assert "GET /api/x\\\\nforged\\\\x1b[31m 404" in service.log.read_text()
 
 
 def test_a_request_in_flight_is_finished_when_the_server_stops(

@@ -4,15 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django_redis import get_redis_connection
 
-from conversations.models import Ticket
+from conversations import unread
+from conversations.models import Assignee, Ticket
 from conversations.tickets import verbs
 from projects.models import Membership, Person, PersonDistinctId, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
 from tests.refusals import failures, refusal
 from tests.test_ticket_create import in_an_hour
-from tests.threads import InBackground, Pause
+from tests.threads import InBackground, Pause, wait_until_blocked
 
 
 @pytest.fixture
@@ -399,3 +402,72 @@ def test_a_role_that_is_deleted_meanwhile_is_refused(
         response = patching.result()
 
     assert refusal(response) == (400, "invalid_input", "assignee")
+
+
+def test_a_change_that_waited_for_another_ones_assignment_shows_it(
+    writer: ApiClient, ticket: Any, agent: User, tickets_url: str
+) -> None:
+    """A join in the query that locks would show the new assignee without a name."""
+    with transaction.atomic():
+        row = Ticket.objects.select_for_update().get(pk=ticket["id"])
+        verbs.update_ticket(ticket=row, assignee=Assignee(user_id=agent.pk, email=agent.email))
+        url = f"{tickets_url}/{ticket['id']}"
+        patching = InBackground(writer.patch, url, {"priority": "low"})
+        wait_until_blocked()
+    with patching:
+        answer = patching.result().json()
+
+    assert answer["assignee"]["user"] == {"email": agent.email}
+
+
+def test_a_deleted_agents_tickets_move_forward(
+    writer: ApiClient, ticket: Any, agent: User, url: str
+) -> None:
+    body = {"assignee": {"type": "user", "id": agent.pk}}
+    assigned = writer.patch(url, body).json()
+
+    agent.delete()
+
+    now = writer.get(url).json()
+    assert now["assignee"] is None
+    assert now["updated_at"] > assigned["updated_at"]
+
+
+def test_after_a_deadlock_a_change_is_tried_again(
+    writer: ApiClient, ticket: Any, make_ticket: MakeTicket, url: str, monkeypatch: Any
+) -> None:
+    other, update = make_ticket(), verbs.update_ticket
+
+    def lock_the_other_too(**arguments: Any) -> Any:
+        Ticket.objects.select_for_update().get(pk=other["id"])
+        return update(**arguments)
+
+    def lock_the_other_way_round() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # The request, which begins to wait later, is the one to find the deadlock.
+            cursor.execute("SET LOCAL deadlock_timeout = '60s'")
+            Ticket.objects.select_for_update().get(pk=other["id"])
+            Ticket.objects.select_for_update().get(pk=ticket["id"])
+
+    locking = Pause(lock_the_other_too, before=True)
+    monkeypatch.setattr(verbs, "update_ticket", locking)
+    with InBackground(writer.patch, url, {"priority": "low"}) as patching:
+        locking.wait_until_reached()
+        with InBackground(lock_the_other_way_round) as crossing:
+            wait_until_blocked()
+            locking.go.set()
+            response = patching.result()
+            crossing.result()
+
+    assert (response.status_code, response.json()["priority"]) == (200, "low")
+
+
+def test_a_change_of_nothing_forgets_the_unread_count(
+    writer: ApiClient, ticket: Any, project: Project, url: str, unread_count_url: str
+) -> None:
+    """The change may have been made by a process that died before it could forget."""
+    writer.get(unread_count_url)
+
+    writer.patch(url, {"status": ticket["status"]})
+
+    assert get_redis_connection("default").get(unread.cache_key(project.pk)) is None

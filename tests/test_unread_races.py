@@ -131,7 +131,7 @@ def test_a_message_that_commits_before_the_mark_is_in_the_answer_that_clears_it(
     make_ticket: MakeTicket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fails when position, count and answer come from more than one statement."""
+    """What the answer does not show stays unread."""
     url = f"{tickets_url}/{make_ticket(message='One')['id']}"
     late = Pause(verbs.mark_read, before=True)
     monkeypatch.setattr(verbs, "mark_read", late)
@@ -174,6 +174,7 @@ def test_a_message_after_the_answer_stays_unread_however_many_read(
 def test_a_reader_waits_for_a_message_that_is_being_written_and_shows_it(
     reader: ApiClient, tickets_url: str, unread_count_url: str, make_ticket: MakeTicket
 ) -> None:
+    """Fails when position, count and answer come from more than one statement."""
     ticket = make_ticket(message="One")
     with transaction.atomic():
         _post(ticket)

@@ -17,7 +17,7 @@ from rest.schema import with_example
 MAX_RICH_CONTENT_BYTES = 100_000
 
 
-@extend_schema_field({"type": ["object", "array", "string", "number", "boolean"]})
+@extend_schema_field({"type": ["object", "array", "string", "number", "boolean"], "items": {}})
 class RichContentField(serializers.Field[Any, Any, Any, Any]):
     """Any JSON of at most 100 KB, or null."""
 
@@ -35,7 +35,9 @@ class MessageSerializer(StrictObject):
     content = Text(max_length=MAX_CONTENT)
     rich_content = RichContentField(required=False, allow_null=True)
     author_type = serializers.ChoiceField(choices=AuthorType.choices, default=AuthorType.SUPPORT)
-    author_name = Text(required=False, allow_null=True, allow_blank=True, max_length=200)
+    author_name = Text(
+        trim_whitespace=False, required=False, allow_null=True, allow_blank=True, max_length=200
+    )
     is_private = Flag(default=False)
     created_at = Moment(read_only=True)
 

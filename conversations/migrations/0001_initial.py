@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
                     "assignee_role",
                     models.ForeignKey(
                         null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
+                        on_delete=conversations.models.unassign,
                         related_name="+",
                         to="projects.role",
                     ),
@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
                     "assignee_user",
                     models.ForeignKey(
                         null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
+                        on_delete=conversations.models.unassign,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,
                     ),

@@ -149,9 +149,9 @@ class TraitsField(ObjectField):
             raise serializers.ValidationError(
                 "The name of a trait has at most 200 characters.", "max_length"
             )
-        for name in ("name", "email"):
-            if not isinstance(traits.get(name), str | None):
-                raise serializers.ValidationError({name: "Must be text or null."})
+        odd = [name for name in ("name", "email") if not isinstance(traits.get(name), str | None)]
+        if odd:
+            raise serializers.ValidationError(dict.fromkeys(odd, "Must be text or null."))
         if len(orjson.dumps(traits)) > MAX_TRAITS_BYTES:
             raise serializers.ValidationError("The traits are larger than 16 KiB.", "max_length")
         return traits
@@ -263,9 +263,13 @@ class NewTicketSerializer(TicketSerializer):
     """What a ticket may be created with; all of it may be left out."""
 
     distinct_id = Text(required=False, max_length=400, trim_whitespace=False)
-    session_id = Text(required=False, allow_null=True, allow_blank=True, max_length=64)
+    session_id = Text(
+        trim_whitespace=False, required=False, allow_null=True, allow_blank=True, max_length=64
+    )
     session_context = ObjectField(required=False)
-    email_subject = Text(required=False, allow_null=True, allow_blank=True, max_length=500)
+    email_subject = Text(
+        trim_whitespace=False, required=False, allow_null=True, allow_blank=True, max_length=500
+    )
     email_from = serializers.EmailField(required=False, allow_null=True, max_length=320)
     message = Text(
         required=False,

@@ -73,6 +73,9 @@ def update_ticket(*, ticket: Ticket, **fields: Any) -> list[str]:
     if changed:
         touch(ticket, now)
         ticket.save(update_fields=[*changed, "updated_at"])
+    else:
+        # The change may have been made by a process that died before it could forget.
+        unread.forget(ticket.project_id)
     return changed
 
 
@@ -113,16 +116,15 @@ def mark_read(*, ticket_id: Any) -> Ticket | None:
         if ticket is not None:
             # Raw SQL sends no signal.
             unread.forget(ticket.project_id)
+            ticket.load_assignee_names()
     return ticket
 
 
 _MARK_READ = """
-UPDATE conversations_ticket AS ticket
+UPDATE conversations_ticket
 SET team_read_seq = last_seq, unread_team_count = 0, marked_unread = FALSE
 WHERE id = %s
-RETURNING ticket.*,
-    (SELECT email FROM projects_user WHERE id = ticket.assignee_user_id) AS assignee_email,
-    (SELECT name FROM projects_role WHERE id = ticket.assignee_role_id) AS assignee_role_name
+RETURNING *
 """
 
 

@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class RetrieveQuery(QueryParameters):
-    mark_read = QueryFlag(default=True, help_text="`false` only looks.")
+    mark_read = QueryFlag(required=False, help_text="`false` only looks; by default `true`.")
 
 
 @with_example(response=examples.UNREAD_COUNT)
@@ -51,9 +51,8 @@ class TicketEndpoint(ProjectEndpoint):
 
 def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
     """The project's ticket with this UUID or number; raises NotFound."""
-    tickets = Ticket.objects.in_project(project_id).with_assignee()
-    if lock:
-        tickets = tickets.select_for_update(of=("self",))
+    tickets = Ticket.objects.in_project(project_id)
+    tickets = tickets.select_for_update() if lock else tickets.with_assignee()
     ticket = None
     if _UUID.fullmatch(named):
         ticket = tickets.filter(pk=named).first()
@@ -61,6 +60,8 @@ def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
         ticket = tickets.filter(ticket_number=int(named)).first()
     if ticket is None:
         raise NotFound("There is no such ticket.")
+    if lock:
+        ticket.load_assignee_names()
     return ticket
 
 
@@ -115,7 +116,8 @@ class TicketViewSet(TicketEndpoint):
     def retrieve(self, request: Request) -> Response:
         """Marks the ticket as read by the team, unless `mark_read=false`."""
         ticket: Ticket | None = self.ticket
-        if self.query["mark_read"] and request.method == "GET" and self.ticket.unread_team_count:
+        marks = request.method == "GET" and self.query.get("mark_read", True)
+        if marks and self.ticket.unread_team_count:
             ticket = verbs.mark_read(ticket_id=self.ticket.pk)
         if ticket is None:
             raise NotFound("There is no such ticket.")
