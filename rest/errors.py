@@ -22,6 +22,9 @@ class ErrorHandler(ExceptionHandler):
     """Turns what went wrong into an answer; what is unknown becomes a 500 and is logged."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
+        if isinstance(exc.__cause__, postgres.ProgramLimitExceeded):
+            # A row that is too large for an index: ours to prevent, and no use in trying again.
+            return exc
         if isinstance(exc, OperationalError | InterfaceError):
             slow = (postgres.QueryCanceled, postgres.LockNotAvailable)
             return TimedOut() if isinstance(exc.__cause__, slow) else Unavailable()

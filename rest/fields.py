@@ -3,11 +3,13 @@
 import re
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
 from rest.json import timestamp
 
+UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -62,6 +64,15 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Identifier(serializers.UUIDField):
+    """A UUID as 36 characters; the framework also takes numbers and URNs for one."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str) or not UUID_FORM.fullmatch(data):
+            self.fail("invalid", value=data)
+        return UUID(data)
+
+
 class Flag(serializers.BooleanField):
     """A JSON boolean; 1 and "yes" are not."""
 
@@ -103,10 +114,14 @@ class CommaList(serializers.Field[Any, Any, Any, Any]):
     ) -> None:
         super().__init__(required=False, **kwargs)
         self.child = child
+        self.child.bind(field_name="", parent=self)  # type: ignore[arg-type]
         self.max_items = max_items
 
+    def items(self, data: str) -> list[str]:
+        return [item.strip() for item in data.split(",")]
+
     def to_internal_value(self, data: str) -> list[Any]:
-        items = [item.strip() for item in data.split(",")]
+        items = self.items(data)
         if "" in items:
             self.fail("empty")
         if len(items) > self.max_items:

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,14 +107,25 @@ def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
 
     When Redis can not be reached it is repeated in the background until it works
     or the values have expired by themselves; this process reads the database
-    meanwhile, and does not end before. It never raises: the write it follows is
-    committed.
+    meanwhile, and does not end before. Should it be killed, a durable job does the
+    same. It never raises: the write it follows is committed.
     """
     try:
         _delete(get_redis_connection("default"), keys)
     except RedisError as exc:
         logger.warning("Redis could not be told to forget, and will be again: %s", exc)
-        _repeat_later(keys, time.monotonic() + lifetime_ms / 1000)
+        # A reader with a lease from before the write may still store the old value.
+        seconds = (lifetime_ms + LEASE_MS) / 1000
+        _repeat_later(keys, time.monotonic() + seconds)
+        _repeat_durably(keys, seconds)
+
+
+def forget_now(keys: Sequence[str]) -> None:
+    """Drops the values and voids the leases, or raises `CacheDown`."""
+    try:
+        _delete(get_redis_connection("default"), keys)
+    except RedisError as exc:
+        raise CacheDown from exc
 
 
 def _delete(redis: Any, keys: Sequence[str]) -> None:
@@ -160,6 +171,26 @@ def _repeat_later(keys: Sequence[str], deadline: float) -> None:
             _repeating = True
             # Not a daemon: a command that revokes a key must not end before the key does.
             threading.Thread(target=_repeat, name="forget").start()
+
+
+_durable: Callable[[Sequence[str], float], None] | None = None
+
+
+def repeat_with(enqueue: Callable[[Sequence[str], float], None]) -> None:
+    """`enqueue` is called with keys that could not be forgotten, and for how many seconds
+    something old may be left of them; it sees to it that another process forgets them."""
+    global _durable
+    _durable = enqueue
+
+
+def _repeat_durably(keys: Sequence[str], seconds: float) -> None:
+    if _durable is None:
+        return
+    try:
+        _durable(keys, seconds)
+    except Exception:
+        # Without PostgreSQL there is only this process; the write is answered all the same.
+        logger.warning("No job could be left to forget what Redis has", exc_info=True)
 
 
 def _repeat() -> None:

@@ -116,6 +116,7 @@ def paginate(
     request: Request,
     scope: str,
     adding: Callable[[Any], QuerySet[Row]] | None = None,
+    counted: QuerySet[Row] | None = None,
 ) -> Page[Row]:
     """One page of `rows`, with its count, in one query (two when the page is empty).
 
@@ -123,8 +124,10 @@ def paginate(
     a cursor from another one, or from another order or filter, is refused. Count
     and rows are of one snapshot, so that they agree. `adding` joins what only the
     rows of the page need: in `rows` it would keep PostgreSQL from counting, and
-    from passing over an offset, by an index alone.
+    from passing over an offset, by an index alone. `counted` are the same rows, found
+    in a way that is better where all of them are wanted.
     """
+    counted = rows if counted is None else counted
     limit, offset = query["limit"], query["offset"]
     fingerprint = _fingerprint(request, scope, order)
     backward, selected = False, rows
@@ -137,10 +140,10 @@ def paginate(
         selected = rows.filter(pk__in=keys[offset : offset + limit + 1])
     total = Func(template="COUNT(*)", output_field=IntegerField())
     page = selected.order_by(*order.sorting(backward=backward)).annotate(
-        total=Subquery(rows.order_by().values(total=total))
+        total=Subquery(counted.order_by().values(total=total))
     )
     found = list((adding(page) if adding else page)[: limit + 1])
-    count = found[0].total if found else rows.count()  # type: ignore[attr-defined]
+    count = found[0].total if found else counted.count()  # type: ignore[attr-defined]
     more, found = len(found) > limit, found[:limit]
     if backward:
         found.reverse()

@@ -23,6 +23,11 @@ _PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "The ticket's UUID or its number.",
     ),
+    "person_id": (
+        {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+        "The person's UUID.",
+    ),
+    "short_id": ({"type": "string", "pattern": "^[0-9A-Za-z]{1,16}$"}, "Its short id."),
 }
 _REQUEST_ID = {
     "description": "Names this request: taken from the request, or made.",
@@ -45,6 +50,18 @@ _ERRORS = {
 S = TypeVar("S", bound=serializers.Serializer[Any])
 
 
+ERROR_TYPES = [
+    (name, name)
+    for name in (
+        "validation_error",
+        "invalid_request",
+        "authentication_error",
+        "throttled_error",
+        "server_error",
+    )
+]
+
+
 class FailureSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -54,15 +71,7 @@ class FailureSerializer(serializers.Serializer[Any]):
 class ErrorSerializer(serializers.Serializer[Any]):
     """Every error of the API has this shape; `errors` lists all failures of a validation."""
 
-    type = serializers.ChoiceField(
-        choices=[
-            "validation_error",
-            "invalid_request",
-            "authentication_error",
-            "throttled_error",
-            "server_error",
-        ]
-    )
+    type = serializers.ChoiceField(choices=ERROR_TYPES)
     code = serializers.CharField(help_text="What went wrong, for programs.")
     detail = serializers.CharField(help_text="What went wrong, for people.")
     attr = serializers.CharField(
@@ -74,6 +83,14 @@ class ErrorSerializer(serializers.Serializer[Any]):
 
 class EmptyBodySerializer(serializers.Serializer[Any]):
     """An empty object, or no body at all."""
+
+
+def kept_as_sent(serializer_class: type[S]) -> type[S]:
+    """An object that answers show as a client sent it: what was left out is not there."""
+    decorated: type[S] = extend_schema_serializer(extensions={"x-kept-as-sent": True})(
+        serializer_class
+    )
+    return decorated
 
 
 def with_example(
@@ -123,6 +140,7 @@ class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
     """A comma-separated parameter is an array that is not exploded."""
 
     target_class = "rest.fields.CommaList"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         return {
@@ -184,7 +202,7 @@ class Schema(AutoSchema):
 
     def _may_answer(self, status: str, operation: dict[str, Any]) -> bool:
         if status == "404":
-            return "{id}" in self.path
+            return "{" in self.path.removeprefix("/api/projects/{project_id}")
         return status not in ("413", "415") or self.method in ("POST", "PUT", "PATCH")
 
     def _headers(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
@@ -243,7 +261,8 @@ def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Says of each answer's component that all its fields are always there."""
     components = result["components"]
     for name, schema in components["schemas"].items():
-        if not name.endswith("Request") and name != "Error" and "properties" in schema:
+        kept_as_sent = schema.pop("x-kept-as-sent", name.endswith("Request") or name == "Error")
+        if not kept_as_sent and "properties" in schema:
             schema["required"] = list(schema["properties"])
     components["securitySchemes"] = {
         "ApiKey": {

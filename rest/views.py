@@ -18,7 +18,7 @@ from rest_framework.viewsets import ViewSetMixin
 from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
 from rest.fields import QueryParameters, StrictObject
-from rest.json import dumps
+from rest.json import are_same, dumps
 
 _SAFE = ("GET", "HEAD")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -99,12 +99,25 @@ class Endpoint(ViewSetMixin, APIView):
         return dict(serializer.validated_data)
 
     def read_body(
-        self, serializer_class: type[StrictObject], instance: Any = None
+        self,
+        serializer_class: type[StrictObject],
+        instance: Any = None,
+        stored: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """The validated body; for a change, `instance` is what it changes, and all is optional."""
+        """The validated body; for a change, `instance` is what it changes, and all is optional.
+
+        What equals its value in `stored`, the answer that shows the instance, is left
+        out, so that it can not be refused.
+        """
         if self.request.META.get(CUT_OFF):
             raise ParseError("The body ends before its end.")
         data = self.request.data
+        if stored is not None and isinstance(data, dict):
+            data = {
+                name: value
+                for name, value in data.items()
+                if name not in stored or not are_same(value, stored[name])
+            }
         serializer = serializer_class(
             instance,
             data=data,
