@@ -6,10 +6,17 @@ from django.urls import include, path
 from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, PermissionDenied
 
+from projects.project.views import ProjectViewSet
 from rest.docs import DocsView, RedocView, SchemaView
 from rest.views import api_error_response
 
 urlpatterns = [
+    path(
+        "api/projects/<str:project_id>",
+        ProjectViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+    ),
+    path("api/projects/<str:project_id>/", include("projects.members.urls")),
+    path("api/projects/<str:project_id>/", include("conversations.persons.urls")),
     path("api/projects/<str:project_id>/conversations/", include("conversations.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import uuid
 import zoneinfo
@@ -10,17 +11,21 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, OuterRef, Q, Value
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Lower
+from django.db.models.functions import Left, Lower
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from projects import key_format
 from rest.json import JSONField
+from rest.words import Begin, Lexemes, words
 
 SCOPES = (
     "ticket:read",
@@ -95,6 +100,19 @@ def _known_time_zone(name: str) -> None:
         raise ValidationError("%(name)s is not a time zone.", params={"name": name})
 
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+
+
+def _host_name(name: str) -> None:
+    if not _HOST_NAME.fullmatch(name):
+        raise ValidationError(
+            "%(name)s is not a host name like shop.example.com: lower case, without scheme, "
+            "port or path, and in its ASCII form (xn--).",
+            params={"name": name},
+        )
+
+
 class Project(models.Model):
     """A team's own room: its tickets, customers and keys are seen from nowhere else."""
 
@@ -112,7 +130,9 @@ class Project(models.Model):
     widget_placeholder_text = models.CharField(max_length=200, blank=True, default="")
     widget_require_email = models.BooleanField(default=False)
     widget_collect_name = models.BooleanField(default=True)
-    widget_domains = ArrayField(models.CharField(max_length=253), blank=True, default=list)
+    widget_domains = ArrayField(
+        models.CharField(max_length=253, validators=[_host_name]), blank=True, default=list
+    )
     widget_restore_enabled = models.BooleanField(default=True)
     last_ticket_number = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -252,6 +272,89 @@ class ApiKey(models.Model):
 # --- Persons -----------------------------------------------------------------
 
 
+# The properties that name a person, the best first.
+NAME_PROPERTIES = (
+    "email",
+    "Email",
+    "$email",
+    "name",
+    "Name",
+    "username",
+    "Username",
+    "UserName",
+)
+
+
+def names_in(properties: dict[str, Any]) -> list[str]:
+    """What the properties call a person, the best first; what is empty names nobody."""
+    values = [properties.get(name) for name in NAME_PROPERTIES]
+    texts = [str(value) for value in values if type(value) in (str, int, float)]
+    return [text for text in texts if text.strip()]
+
+
+class NamesField(SearchVectorField):  # type: ignore[type-arg]
+    """The words of a person's names: made anew with each row that is written."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> Lexemes:
+        names = names_in(model_instance.properties)
+        return Lexemes(model_instance.project_id, {word for name in names for word in words(name)})
+
+
+def address_key(of: Any) -> Left:
+    """What addresses of persons are compared by, and the index `person_email` is made of.
+
+    In lower case, by PostgreSQL's idea of it on both sides; and no longer than any
+    address is, since an index takes no value beyond 2,700 bytes.
+    """
+    return Left(Lower(of), 320)
+
+
+class PersonQuerySet(models.QuerySet["Person"]):
+    def in_project(self, project_id: int) -> PersonQuerySet:
+        return self.filter(project_id=project_id)
+
+    def known_as(self, project_id: int, distinct_id: str) -> PersonQuerySet:
+        rows = PersonDistinctId.objects.filter(project_id=project_id, distinct_id=distinct_id)
+        return self.in_project(project_id).filter(pk__in=rows.values("person"))
+
+    def with_address(self, project_id: int, addresses: Iterable[str]) -> PersonQuerySet:
+        """Those whose property `email` is one of these, case-insensitively."""
+        wanted: Any = [address_key(Value(address)) for address in sorted(set(addresses))]
+        return (
+            self.in_project(project_id)
+            .alias(address=address_key(KeyTextTransform("email", "properties")))
+            .filter(address__in=wanted)
+        )
+
+    def with_distinct_ids(self) -> PersonQuerySet:
+        """Adds all distinct ids of each, the oldest first."""
+        names = PersonDistinctId.objects.filter(person=OuterRef("pk")).order_by("pk")
+        return self.defer("search").annotate(  # type: ignore[no-redef]  # (declared there as well)
+            distinct_ids=ArraySubquery(names.values("distinct_id"))
+        )
+
+    def found_by(self, project_id: int, text: str) -> PersonQuerySet:
+        """Those that a search finds: each of its words begins a word of what names the
+        person, or it is one of their distinct ids.
+
+        The ids are gathered first, and are the only condition: PostgreSQL can not know
+        how few they are, and would sooner walk all persons of the project. Both ways
+        to an id name the project themselves.
+        """
+        by_id = PersonDistinctId.objects.filter(project_id=project_id, distinct_id=text)
+        found: Any = by_id.values("person")
+        if searched := words(text):
+            by_name = Person.objects.filter(Begin("search", project_id, searched))
+            found = found.union(by_name.values("pk"))
+        return self.filter(_IsAnyOf(F("pk"), ArraySubquery(found)))
+
+
+class _IsAnyOf(Func):
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+    output_field = models.BooleanField()
+
+
 class Person(models.Model):
     """A customer, under all the distinct ids that they are known by."""
 
@@ -260,18 +363,31 @@ class Person(models.Model):
     properties = JSONField(default=dict, blank=True)
     is_identified = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    search = NamesField(null=True, editable=False)
+
+    # Where `with_distinct_ids` has added them.
+    distinct_ids: list[str]
+
+    objects = PersonQuerySet.as_manager()
 
     class Meta:
         indexes = [
             models.Index(
-                "project",
-                Lower(KeyTextTransform("email", "properties")),
+                F("project"),
+                address_key(KeyTextTransform("email", "properties")),
                 name="person_email",
-            )
+            ),
+            models.Index(fields=["project", "created_at", "id"], name="person_created"),
+            GinIndex(fields=["search"], name="person_search"),
         ]
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        if update_fields is not None and "properties" in update_fields:
+            update_fields = {*update_fields, "search"}
+        super().save(*args, update_fields=update_fields, **kwargs)
 
 
 class PersonDistinctId(models.Model):

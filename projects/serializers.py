@@ -1,18 +1,21 @@
-"""What answers show of a project's persons."""
+"""What answers show of a project's agents."""
 
 from typing import Any
 
 from rest_framework import serializers
 
-from rest.fields import Moment
+from projects.models import User
 
 
-class PersonSerializer(serializers.Serializer[Any]):
-    """The customer behind a distinct id."""
+class AuthorSerializer(serializers.Serializer[Any]):
+    """The agent who made something; null: it was made with an API key."""
 
-    id = serializers.UUIDField()
+    id = serializers.IntegerField()
+    email = serializers.EmailField()
     name = serializers.CharField()
-    distinct_ids = serializers.ListField(child=serializers.CharField())
-    properties = serializers.DictField(child=serializers.JSONField())
-    created_at = Moment()
-    is_identified = serializers.BooleanField()
+
+
+def author_json(user: User | None) -> dict[str, Any] | None:
+    if user is None:
+        return None
+    return {"id": user.pk, "email": user.email, "name": user.display_name}

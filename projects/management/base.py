@@ -3,6 +3,7 @@
 import json
 import re
 from abc import abstractmethod
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -29,12 +30,15 @@ class ServiceCommand(BaseCommand):
     `answer` does it, in one transaction; whatever it can not do is a `CommandError`.
     """
 
+    # A command that goes through everything opens smaller ones: locks are not held for long.
+    in_one_transaction = True
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="answer as JSON, for programs")
 
     def handle(self, *args: Any, **options: Any) -> str:
         try:
-            with transaction.atomic():
+            with transaction.atomic() if self.in_one_transaction else nullcontext():
                 answer = self.answer(options)
         except (OperationalError, ProgrammingError, IntegrityError) as error:
             raise CommandError(_explain(error)) from error

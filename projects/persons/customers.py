@@ -5,24 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Lower
-
-from projects.models import Person, PersonDistinctId
+from projects.models import Person, PersonDistinctId, names_in
 from rest.json import timestamp
 
-_NAME_PROPERTIES = (
-    "email",
-    "Email",
-    "$email",
-    "name",
-    "Name",
-    "username",
-    "Username",
-    "UserName",
-)
 _MACHINE_ID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}|[0-9a-zA-Z]{20,}")
 
 
@@ -47,24 +32,16 @@ def find_customers(
     found = PersonDistinctId.objects.filter(
         project_id=project_id, distinct_id__in=set(distinct_ids)
     ).values("person")
-    addresses = {email.lower() for email in emails}
+    addresses = set(emails)
     if addresses:
         # A union, since an OR of the two would read every person of the project.
-        found = found.union(
-            Person.objects.annotate(address=Lower(KeyTextTransform("email", "properties")))
-            .filter(project_id=project_id, address__in=addresses)
-            .values("pk")
-        )
-    names = PersonDistinctId.objects.filter(person=OuterRef("pk")).order_by("pk")
-    rows = (
-        Person.objects.filter(pk__in=found)
-        .annotate(distinct_ids=ArraySubquery(names.values("distinct_id")))
-        .order_by("created_at", "pk")
-    )
+        found = found.union(Person.objects.with_address(project_id, addresses).values("pk"))
+    # Of several persons with one address the oldest has it.
+    rows = Person.objects.filter(pk__in=found).with_distinct_ids().order_by("created_at", "pk")
     by_distinct_id: dict[str, dict[str, Any]] = {}
     by_email: dict[str, dict[str, Any]] = {}
     for person in rows:
-        answer = person_json(person, person.distinct_ids)
+        answer = person_json(person)
         for distinct_id in person.distinct_ids:
             by_distinct_id[distinct_id] = answer
         email = person.properties.get("email")
@@ -73,11 +50,12 @@ def find_customers(
     return Customers(by_distinct_id, by_email)
 
 
-def person_json(person: Person, distinct_ids: list[str]) -> dict[str, Any]:
+def person_json(person: Person) -> dict[str, Any]:
+    """A person as answers show them; found `with_distinct_ids`."""
     return {
         "id": person.pk,
-        "name": person_name(person.properties, distinct_ids),
-        "distinct_ids": distinct_ids,
+        "name": person_name(person.properties, person.distinct_ids),
+        "distinct_ids": person.distinct_ids,
         "properties": person.properties,
         "created_at": timestamp(person.created_at),
         "is_identified": person.is_identified,
@@ -86,12 +64,8 @@ def person_json(person: Person, distinct_ids: list[str]) -> dict[str, Any]:
 
 def person_name(properties: dict[str, Any], distinct_ids: list[str]) -> str:
     """The first property that names somebody, else the id that looks least like a machine's."""
-    for name in _NAME_PROPERTIES:
-        value = properties.get(name)
-        if isinstance(value, str) and value.strip():
-            return value
     # min() keeps the first of equals: among ids that look alike the oldest wins.
-    return min(distinct_ids, key=_looks_made, default="")
+    return next(iter(names_in(properties)), min(distinct_ids, key=_looks_made, default=""))
 
 
 def _looks_made(distinct_id: str) -> int:
