@@ -31,6 +31,7 @@ STOP_TIMEOUT = 35.0
 # What the service consists of, in the order of starting; stopped in the opposite order.
 SERVICES = {
     "Web server": [sys.executable, "-m", "config.serve"],
+    "Worker": [sys.executable, "-m", "config.work"],
 }
 
 

@@ -67,6 +67,10 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         " -c idle_in_transaction_session_timeout=60s"
     ),
 )
+# The worker listens there for new jobs, which PgBouncer in transaction mode can not pass on.
+DATABASE_DIRECT: dict[str, Any] = (
+    env.dj_db_url("DATABASE_DIRECT_URL") if env.str("DATABASE_DIRECT_URL", "") else {}
+)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis -------------------------------------------------------------------
@@ -105,6 +109,10 @@ SERVICE_URL = PUBLIC_URL or _running.get("url") or embedded.local_url(HOST, PORT
 WEB_WORKERS = env.int("WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
 WEB_THREADS = env.int("WEB_THREADS", 4, validate=validate.Range(min=1, max=256))
 
+# --- The worker --------------------------------------------------------------
+
+WORKER_THREADS = env.int("WORKER_THREADS", 4, validate=validate.Range(min=1, max=256))
+
 # --- The application ---------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -117,6 +125,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "procrastinate.contrib.django",
     "rest",
     "projects",
     "conversations",
@@ -216,6 +225,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "TicketPriority": "conversations.models.Priority",
         "ChannelSource": "conversations.models.ChannelSource",
         "AuthorType": "conversations.models.AuthorType",
+        "TicketPriorityOrNone": "conversations.models.PRIORITY_OR_NONE",
+        "AssigneeTypeEnum": "conversations.models.ASSIGNEE_TYPES",
+        "ErrorTypeEnum": "rest.schema.ERROR_TYPES",
+        "SlaUnit": "conversations.sla.Unit",
+        "Weekday": "conversations.sla.Weekday",
+        "TagsAction": "conversations.tickets.serializers.TagsAction",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -254,5 +269,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         # Anybody can send a foreign Host: a line in the access log is enough.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Procrastinate has four for each job that does what it should.
+        "procrastinate": {"level": "WARNING"},
     },
 }

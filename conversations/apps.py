@@ -5,4 +5,7 @@ class ConversationsConfig(AppConfig):
     name = "conversations"
 
     def ready(self) -> None:
-        from conversations import signals  # noqa: F401  (connects the receivers)
+        from conversations import jobs, signals  # noqa: F401  (connects the receivers)
+        from rest import leases
+
+        leases.repeat_with(jobs.forget_later)
