@@ -1,11 +1,15 @@
 """The unread count: what it counts, and that every way to change it shows at once."""
 
+import io
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from conversations.models import Ticket
+from conversations.tickets.verbs import wake_tickets
 from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket, tickets_url_of
@@ -119,6 +123,64 @@ WAYS: dict[str, Callable[[ApiClient, str, Any], Any]] = {
         f"{url}/{t}", {"snoozed_until": "2999-01-01T00:00:00Z"}
     ),
     "delete": lambda api, url, t: api.delete(f"{url}/{t}"),
+    "delete the customer's message": lambda api, url, t: _delete_message(api, url, t),
+    "delete the customer's message after reading": lambda api, url, t: (
+        api.get(f"{url}/{t}"),
+        _delete_message(api, url, t),
+    ),
+    "mark unread, then delete the customer's message": lambda api, url, t: (
+        api.post(f"{url}/{t}/mark_unread"),
+        _delete_message(api, url, t),
+    ),
+    "delete a team message": lambda api, url, t: (
+        api.post(f"{url}/{t}/reply", {"message": "Hi"}),
+        _delete_message(api, url, t),
+    ),
+    "delete an AI message": lambda api, url, t: (
+        api.post(f"{url}/{t}/messages", {"content": "Hi", "author_type": "AI"}),
+        _delete_message(api, url, t),
+    ),
+    "delete a note": lambda api, url, t: (
+        api.post(f"{url}/{t}/reply", {"message": "Hm", "is_private": True}),
+        _delete_message(api, url, t, "notes"),
+    ),
+    "edit a team message": lambda api, url, t: (
+        api.post(f"{url}/{t}/reply", {"message": "Hi"}),
+        api.patch(_last_message(api, url, t), {"content": "Hello"}),
+    ),
+    "edit a note": lambda api, url, t: (
+        api.post(f"{url}/{t}/reply", {"message": "Hm", "is_private": True}),
+        api.patch(_last_message(api, url, t, "notes"), {"message": "Hmm"}),
+    ),
+    "refused edit of the customer's message": lambda api, url, t: api.patch(
+        _last_message(api, url, t), {"content": "Hello"}
+    ),
+    "bulk resolve": lambda api, url, t: _bulk(api, url, t, "update_status", status="resolved"),
+    "bulk resolve and open again": lambda api, url, t: (
+        _bulk(api, url, t, "update_status", status="resolved"),
+        _bulk(api, url, t, "update_status", status="open"),
+    ),
+    "refused bulk": lambda api, url, t: api.post(
+        f"{url}/bulk_update_status", {"ids": [t, "x"], "status": "resolved"}
+    ),
+    "bulk tags": lambda api, url, t: _bulk(api, url, t, "update_tags", action="add", tags=["a"]),
+    "bulk assign": lambda api, url, t: _bulk(api, url, t, "assign", assignee=None),
+    "macro that resolves": lambda api, url, t: _apply_macro(api, url, t, status="resolved"),
+    "macro that answers": lambda api, url, t: _apply_macro(api, url, t, content="Hello"),
+    "snooze, and it ends": lambda api, url, t: (
+        api.patch(f"{url}/{t}", {"snoozed_until": "2999-01-01T00:00:00Z"}),
+        Ticket.objects.filter(pk=t).update(snoozed_until=datetime(2026, 1, 1, tzinfo=UTC)),
+        wake_tickets(),
+    ),
+    "check_counters --repair": lambda api, url, t: (
+        Ticket.objects.filter(pk=t).update(unread_team_count=7),
+        call_command(
+            "check_counters",
+            "--repair",
+            f"--project={Ticket.objects.get(pk=t).project_id}",
+            stdout=io.StringIO(),
+        ),
+    ),
     "refused change": lambda api, url, t: api.patch(
         f"{url}/{t}", {"status": "resolved", "priority": "huge"}
     ),
@@ -151,6 +213,30 @@ def test_it_is_right_at_once_after(
 
     answers = [writer.get(unread_count_url).json() for _ in range(2)]
     assert answers == [{"count": recount(project)}] * 2
+
+
+def _last_message(api: ApiClient, url: str, ticket: str, below: str = "messages") -> str:
+    """The address of the ticket's last message or note."""
+    last = api.get(f"{url}/{ticket}/messages").json()["results"][-1]
+    return f"{url}/{ticket}/{below}/{last['id']}"
+
+
+def _delete_message(api: ApiClient, url: str, ticket: str, below: str = "messages") -> Any:
+    return api.delete(_last_message(api, url, ticket, below))
+
+
+def _bulk(api: ApiClient, url: str, ticket: str, name: str, **fields: Any) -> Any:
+    response = api.post(f"{url}/bulk_{name}", {"ids": [ticket], **fields})
+    assert response.status_code == 200, response.content
+    return response
+
+
+def _apply_macro(api: ApiClient, url: str, ticket: str, content: str = "", **actions: str) -> Any:
+    body = {"name": "Macro", "content": content, "actions": actions}
+    macro = api.post(url.replace("/tickets", "/macros"), body).json()
+    response = api.post(f"{url}/{ticket}/apply_macro", {"macro": macro["short_id"]})
+    assert response.status_code == 200, response.content
+    return response
 
 
 def _saved(instance: Any, **fields: Any) -> Any:

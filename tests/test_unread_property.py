@@ -6,12 +6,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from conversations.messages.counters import comparisons
 from conversations.models import Status, Ticket
 from projects.models import ApiKey, Project
 from tests.api import ApiClient
 from tests.conftest import tickets_url_of
 from tests.recount import recount, unread_by_customer, unread_by_team
 
+BELOW = st.sampled_from(["messages", "notes"])
 STATUSES = st.sampled_from(Status.values)
 
 
@@ -67,6 +69,43 @@ class UnreadCounts(RuleBasedStateMachine):
     def delete(self, ticket: str) -> None:
         self._ok(self.api.delete(f"{self.url}/{ticket}"))
 
+    @rule(ticket=tickets, data=st.data(), below=BELOW)
+    def delete_message(self, ticket: str, data: Any, below: str) -> None:
+        if message := self._any_message(ticket, data):
+            self._ok(self.api.delete(f"{self.url}/{ticket}/{below}/{message['id']}"))
+
+    @rule(ticket=tickets, data=st.data(), below=BELOW, name=st.sampled_from(["content", "message"]))
+    def edit_message(self, ticket: str, data: Any, below: str, name: str) -> None:
+        if message := self._any_message(ticket, data):
+            text = data.draw(st.sampled_from(["Hi", "Hello", "x" * 600]))
+            url = f"{self.url}/{ticket}/{below}/{message['id']}"
+            response = self.api.patch(url, {name: text})
+            refused = message["author_type"] == "customer" and message["content"] != text
+            assert response.status_code == (400 if refused else 200)
+
+    @rule(chosen=st.lists(tickets, min_size=1, max_size=4), status=STATUSES)
+    def bulk_set_status(self, chosen: list[str], status: str) -> None:
+        self._ok(self.api.post(f"{self.url}/bulk_update_status", {"ids": chosen, "status": status}))
+
+    @rule(
+        chosen=st.lists(tickets, min_size=1, max_size=4),
+        action=st.sampled_from(["add", "remove", "set"]),
+        tags=st.lists(st.sampled_from(["a", "b", "c"]), max_size=2),
+    )
+    def bulk_tag(self, chosen: list[str], action: str, tags: list[str]) -> None:
+        body = {"ids": chosen, "action": action, "tags": tags}
+        self._ok(self.api.post(f"{self.url}/bulk_update_tags", body))
+
+    @rule(chosen=st.lists(tickets, min_size=1, max_size=4))
+    def bulk_assign(self, chosen: list[str]) -> None:
+        self._ok(self.api.post(f"{self.url}/bulk_assign", {"ids": chosen, "assignee": None}))
+
+    @rule(ticket=tickets)
+    def the_customer_reads(self, ticket: str) -> None:
+        row = Ticket.objects.get(pk=ticket)
+        row.customer_read_seq, row.unread_customer_count = row.last_seq, 0
+        row.save(update_fields=["customer_read_seq", "unread_customer_count"])
+
     @rule(enabled=st.booleans(), reopens=st.booleans())
     def set_up_project(self, enabled: bool, reopens: bool) -> None:
         self.project.conversations_enabled, self.project.reopen_on_reply = enabled, reopens
@@ -88,6 +127,16 @@ class UnreadCounts(RuleBasedStateMachine):
             assert ticket.unread_customer_count == unread_by_customer(ticket)
             assert ticket.message_count == public.count()
             assert ticket.last_message_at == (last and last.created_at)
+            assert ticket.last_message_text == (last and last.content[:500])
+
+    @invariant()
+    def the_check_of_the_counters_finds_nothing_wrong(self) -> None:
+        for batch in comparisons(project_id=self.project.pk, batch_size=3):
+            assert [one for one in batch if one.differing] == []
+
+    def _any_message(self, ticket: str, data: Any) -> Any:
+        messages = self._ok(self.api.get(f"{self.url}/{ticket}/messages")).json()["results"]
+        return data.draw(st.sampled_from(messages)) if messages else None
 
     def _ok(self, response: Any) -> Any:
         assert response.status_code < 300, response.content

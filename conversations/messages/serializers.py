@@ -10,7 +10,7 @@ from conversations import examples
 from conversations.models import AuthorType, Message
 from conversations.tickets.serializers import MAX_CONTENT
 from rest.fields import Flag, Moment, StrictObject, Text
-from rest.json import timestamp
+from rest.json import are_same, timestamp
 from rest.pagination import PageQuery
 from rest.schema import with_example
 
@@ -49,6 +49,67 @@ class ReplySerializer(StrictObject):
     message = Text(max_length=MAX_CONTENT)
     is_private = Flag(default=False)
     rich_content = RichContentField(required=False, allow_null=True)
+
+
+@with_example(request=examples.MESSAGE_CHANGES)
+class MessageChangesSerializer(StrictObject):
+    """What is to be changed of a message; the other fields of one are ignored.
+
+    Only messages of the team, and notes, can be edited: what a customer said stays.
+    """
+
+    ignored = ("id", "author_type", "author_name", "is_private", "created_at")
+
+    content = Text(required=False, max_length=MAX_CONTENT)
+    message = Text(
+        required=False,
+        max_length=MAX_CONTENT,
+        help_text="The same as `content`, as PostHog's clients call it.",
+    )
+    rich_content = RichContentField(required=False, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """The validated fields; what equals the stored value is left out, and not refused."""
+        errors: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
+        try:
+            given = self._differing(data) if isinstance(data, dict) else data
+            fields = super().to_internal_value(given)
+        except serializers.ValidationError as exc:
+            errors |= exc.detail  # type: ignore[arg-type]
+        if isinstance(data, dict) and {"content", "message"} <= data.keys():
+            errors["message"] = [serializers.ErrorDetail(_BOTH, "invalid")]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # Once more, since the text has been trimmed.
+        changes = self._differing(attrs)
+        if changes and self.edited.author_type == AuthorType.CUSTOMER:
+            message = serializers.ErrorDetail(_OF_THE_CUSTOMER, "invalid")
+            raise serializers.ValidationError({name: [message] for name in changes})
+        if "message" in changes:
+            changes["content"] = changes.pop("message")
+        return changes
+
+    def _differing(self, values: dict[str, Any]) -> dict[str, Any]:
+        stored = message_json(self.edited)
+        stored["message"] = stored["content"]
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in stored or not are_same(value, stored[name])
+        }
+
+    @property
+    def edited(self) -> Message:
+        assert isinstance(self.instance, Message)
+        return self.instance
+
+
+_BOTH = "Give `content` or `message`, not both."
+_OF_THE_CUSTOMER = "A customer's message can not be edited."
 
 
 class MessageListQuery(PageQuery):

@@ -1,13 +1,18 @@
-"""The ways a message comes to be."""
+"""The ways a message comes to be, changes, and goes."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
+from conversations import unread
+from conversations.messages.counters import recounted
 from conversations.models import AuthorType, Message, Status, Ticket, set_fields
+from conversations.search import of_message
 from conversations.tickets.verbs import PREVIEW_LENGTH, touch
 from projects.models import Project
+from rest.json import are_same
 
 
 def post_message(
@@ -49,10 +54,68 @@ def post_message(
             content=content,
             rich_content=rich_content,
             is_private=is_private,
+            search=of_message(ticket.project_id, content),
             created_at=created_at,
         )
         ticket.save(update_fields=[*changed, "updated_at"])
     return message
+
+
+def edit_message(*, message: Message, ticket: Ticket, **fields: Any) -> list[str]:
+    """Changes `content` or `rich_content`; returns the columns of the message that were written.
+
+    The caller has locked the ticket and found the message under that lock. Nothing is
+    written where nothing differs. Who has read the message has still read it.
+    """
+    # To Python 1 and true are equal, and rich content is any JSON.
+    changed = [name for name in fields if not are_same(getattr(message, name), fields[name])]
+    if not changed:
+        return []
+    for name in changed:
+        setattr(message, name, fields[name])
+    if "content" in changed:
+        message.search = of_message(ticket.project_id, message.content)
+        changed.append("search")
+    with transaction.atomic(savepoint=False):
+        message.save(update_fields=changed)
+        touch(ticket, timezone.now())
+        _recount(ticket)
+    return changed
+
+
+def delete_message(*, message: Message, ticket: Ticket) -> None:
+    """Takes a message away; the ticket then counts as if it had never been there.
+
+    The caller has locked the ticket and found the message under that lock. The row
+    stays, so that its `seq` is not given again. What else the message did, as to
+    reopen the ticket, is not undone.
+    """
+    message.deleted_at = touch(ticket, timezone.now())
+    message.search = None
+    with transaction.atomic(savepoint=False):
+        message.save(update_fields=["deleted_at", "search"])
+        _recount(ticket)
+
+
+def repair_counters(*, ticket_id: UUID) -> list[str]:
+    """Puts right what a ticket says of its messages; the columns that were wrong.
+
+    Counted under the ticket's lock, so that it is right also while others write.
+    `updated_at` stays: nobody has done anything to the ticket.
+    """
+    with transaction.atomic():
+        ticket = Ticket.objects.select_for_update().filter(pk=ticket_id).first()
+        wrong = [] if ticket is None else set_fields(ticket, recounted(ticket))
+        if ticket is not None and wrong:
+            ticket.save(update_fields=wrong)
+            # The cached count may be wrong in its own right.
+            unread.forget(ticket.project_id)
+    return wrong
+
+
+def _recount(ticket: Ticket) -> None:
+    changed = set_fields(ticket, recounted(ticket))
+    ticket.save(update_fields=[*changed, "updated_at"])
 
 
 def _unread_by_team(ticket: Ticket) -> int:

@@ -2,20 +2,23 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations.messages import verbs
 from conversations.messages.serializers import (
+    MessageChangesSerializer,
     MessageListQuery,
     MessageSerializer,
     ReplySerializer,
     message_json,
 )
-from conversations.models import AuthorType
+from conversations.models import AuthorType, Message, Ticket
 from conversations.tickets.views import TicketEndpoint
-from rest.fields import QueryParameters
+from rest.fields import UUID_FORM, QueryParameters
 from rest.pagination import Order, paginate
 from rest.schema import page_of
 
@@ -44,8 +47,55 @@ class MessageViewSet(TicketEndpoint):
         return self.post_and_answer(**self.read_body(MessageSerializer))
 
     def post_and_answer(self, **fields: Any) -> Response:
+        if fields["author_type"] == AuthorType.SUPPORT and not fields.get("author_name"):
+            fields["author_name"] = self.agent_name
         message = verbs.post_message(ticket=self.ticket, **fields)
         return Response(message_json(message), status=201)
+
+
+@extend_schema(
+    parameters=[
+        OpenApiParameter(
+            "message_id",
+            OpenApiTypes.UUID,
+            OpenApiParameter.PATH,
+            description="The message's UUID.",
+        )
+    ]
+)
+class OneMessageViewSet(TicketEndpoint):
+    """A message or note, `/tickets/{id}/messages/{message_id}`, to be changed."""
+
+    required_scopes = {"partial_update": "ticket:write", "destroy": "ticket:write"}
+    message: Message
+
+    def find(self) -> None:
+        # The ticket first: under its lock no other request deletes the message.
+        super().find()
+        self.message = find_message(self.ticket, self.kwargs["message_id"])
+
+    @extend_schema(request=MessageChangesSerializer, responses=MessageSerializer)
+    def partial_update(self, request: Request) -> Response:
+        """Edits a message of the team or a note. A customer's message can not be edited."""
+        body = self.read_body(MessageChangesSerializer, self.message)
+        verbs.edit_message(message=self.message, ticket=self.ticket, **body)
+        return Response(message_json(self.message))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request) -> Response:
+        """Deletes a message or note. The ticket counts as if it had never been there."""
+        verbs.delete_message(message=self.message, ticket=self.ticket)
+        return Response(status=204)
+
+
+def find_message(ticket: Ticket, named: str) -> Message:
+    """The ticket's undeleted message with this UUID; raises NotFound."""
+    message = None
+    if UUID_FORM.fullmatch(named):
+        message = ticket.messages.visible().filter(pk=named).first()
+    if message is None:
+        raise NotFound("There is no such message.")
+    return message
 
 
 class ReplyViewSet(MessageViewSet):

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
+from uuid import UUID
 
 import orjson
+from django.db import models
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from conversations import examples
 from conversations.models import Assignee, ChannelSource, Priority, Status, Ticket
+from conversations.sla import SlaField
 from projects.models import Membership, Role
 from projects.persons import find_customers
-from projects.serializers import PersonSerializer
-from rest.fields import Flag, Moment, StrictObject, Text
+from projects.persons.serializers import PersonSerializer
+from rest.fields import Flag, Identifier, Moment, StrictObject, Text
 from rest.json import are_same, timestamp
 from rest.schema import with_example
 
@@ -69,7 +72,8 @@ class AssigneeField(serializers.Field[Any, Any, Any, Any]):
     }
 
     def fail(self, key: str, **kwargs: Any) -> NoReturn:
-        raise serializers.ValidationError(self.error_messages[key], code="invalid")
+        code = "required" if key == "required" else "invalid"
+        raise serializers.ValidationError(self.error_messages[key], code=code)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
         assignee = super().run_validation(data)
@@ -179,6 +183,69 @@ class TagsField(serializers.ListField):
         return tags
 
 
+# --- Many tickets at once ----------------------------------------------------
+
+MAX_BULK = 500
+
+
+class TicketIdsField(serializers.ListField):
+    """The UUIDs of tickets; of very many each might be a failure to list."""
+
+    default_error_messages = {"too_many": "At most {max_length} tickets are taken."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(child=Identifier(), allow_empty=False, max_length=MAX_BULK, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[UUID]:
+        if isinstance(data, list) and len(data) > MAX_BULK:
+            message = self.error_messages["too_many"].format(max_length=MAX_BULK)
+            raise serializers.ValidationError(message, "max_length")
+        ids: list[UUID] = super().to_internal_value(data)
+        return ids
+
+
+class BulkSerializer(StrictObject):
+    ids = TicketIdsField(help_text="Those of other projects are ignored.")
+
+
+@with_example(request={"ids": [examples.TICKET["id"]], "status": "resolved"})
+class BulkStatusSerializer(BulkSerializer):
+    """A status for many tickets."""
+
+    status = serializers.ChoiceField(choices=Status.choices)
+
+
+class TagsAction(models.TextChoices):
+    ADD = "add"
+    REMOVE = "remove"
+    SET = "set"
+
+
+@with_example(request={"ids": [examples.TICKET["id"]], "action": "add", "tags": ["delivery"]})
+class BulkTagsSerializer(BulkSerializer):
+    """Tags that many tickets get, lose, or have from now on instead of their own."""
+
+    action = serializers.ChoiceField(choices=TagsAction.choices)
+    tags = TagsField()
+
+
+@with_example(
+    request={"ids": [examples.TICKET["id"]], "assignee": {"type": "user", "id": 7}},
+)
+class BulkAssignSerializer(BulkSerializer):
+    """An assignee for many tickets; null: nobody."""
+
+    assignee = AssigneeField(allow_null=True)
+
+
+@with_example(response={"updated": 1, "ids": [examples.TICKET["id"]]})
+class ChangedTicketsSerializer(serializers.Serializer[Any]):
+    """Which tickets changed, in the order in which they were named."""
+
+    updated = serializers.IntegerField(min_value=0, max_value=MAX_BULK)
+    ids = serializers.ListField(child=serializers.UUIDField())
+
+
 # --- The ticket --------------------------------------------------------------
 
 
@@ -231,6 +298,12 @@ class TicketSerializer(StrictObject):
     email_subject = serializers.CharField(read_only=True, allow_null=True)
     email_from = serializers.CharField(read_only=True, allow_null=True)
     sla_due_at = Moment(required=False, allow_null=True)
+    sla = SlaField(
+        required=False,
+        allow_null=True,
+        write_only=True,
+        help_text="Sets `sla_due_at` to so much time from now; null clears it.",
+    )
     snoozed_until = Moment(required=False, allow_null=True)
     tags = TagsField(required=False)
     person = PersonSerializer(read_only=True, allow_null=True)
@@ -248,7 +321,16 @@ class TicketSerializer(StrictObject):
         fields: dict[str, Any] = super().to_internal_value(data)
         if explicit_status and self.instance is not None:
             fields.setdefault("status", self.instance.status)
+        if "sla" in fields:
+            self._refuse_another_deadline(fields)
+            fields["sla_due_at"] = fields.pop("sla")
         return fields
+
+    def _refuse_another_deadline(self, fields: dict[str, Any]) -> None:
+        stored = None if self.instance is None else self.instance.sla_due_at
+        if fields.get("sla_due_at", stored) != stored:
+            message = "Send either sla or another sla_due_at, not both."
+            raise serializers.ValidationError({"sla": message})
 
     def validate_snoozed_until(self, snoozed_until: Any) -> Any:
         if self.instance is not None and snoozed_until == self.instance.snoozed_until:
@@ -281,7 +363,8 @@ class NewTicketSerializer(TicketSerializer):
 
 def _same(name: str, given: Any, stored: Any) -> bool:
     if name == "assignee" and isinstance(given, dict) and stored is not None:
-        given = {key: given.get(key) for key in ("type", "id")}
+        # `user` and `role` are read-only; any other key is for the field to refuse.
+        given = {key: value for key, value in given.items() if key not in ("user", "role")}
         stored = {key: stored[key] for key in ("type", "id")}
     return are_same(given, stored)
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from conversations import unread
@@ -16,9 +16,11 @@ from conversations.models import (
     Ticket,
     set_fields,
 )
+from conversations.search import SEARCHED, of_message, of_ticket
 from projects.models import new_uuid
 
 PREVIEW_LENGTH = 500
+WAKE_AT_ONCE = 500
 _TICK = timedelta(microseconds=1)
 
 
@@ -43,6 +45,7 @@ def open_ticket(
         updated_at=now,
     )
     set_fields(ticket, _with_consequences(ticket, fields, now))
+    ticket.search = of_ticket(ticket)
     with transaction.atomic(savepoint=False):
         if message is not None:
             ticket.last_seq = ticket.message_count = ticket.unread_team_count = 1
@@ -55,6 +58,7 @@ def open_ticket(
                 seq=1,
                 author_type=AuthorType.CUSTOMER,
                 content=message,
+                search=of_message(project_id, message),
                 created_at=now,
             )
         ticket.ticket_number = NextTicketNumber(project_id)
@@ -63,20 +67,33 @@ def open_ticket(
 
 
 def update_ticket(*, ticket: Ticket, **fields: Any) -> list[str]:
-    """Changes a ticket that the caller has locked; returns the names of what changed.
+    """Changes a ticket that the caller has locked; returns the columns that were written.
 
     Nothing is written where nothing differs. `resolved_at` follows the status, the
     status follows `snoozed_until` unless it is among `fields`.
     """
-    now = timezone.now()
-    changed = set_fields(ticket, _with_consequences(ticket, fields, now))
+    changed = change(ticket, fields, timezone.now())
     if changed:
-        touch(ticket, now)
-        ticket.save(update_fields=[*changed, "updated_at"])
+        ticket.save(update_fields=changed)
     else:
         # The change may have been made by a process that died before it could forget.
         unread.forget(ticket.project_id)
     return changed
+
+
+def change(ticket: Ticket, fields: dict[str, Any], now: datetime) -> list[str]:
+    """What `update_ticket` does short of saving; returns the columns to save.
+
+    `updated_at` is among them, and `search` where the words to be found changed.
+    """
+    changed = set_fields(ticket, _with_consequences(ticket, fields, now))
+    if not changed:
+        return []
+    touch(ticket, now)
+    if not SEARCHED.isdisjoint(changed):
+        ticket.search = of_ticket(ticket)
+        changed.append("search")
+    return [*changed, "updated_at"]
 
 
 def touch(ticket: Ticket, now: datetime) -> datetime:
@@ -138,3 +155,33 @@ def mark_unread(*, ticket: Ticket) -> None:
 def delete_ticket(*, ticket: Ticket) -> None:
     """Deletes a ticket that the caller has locked, with its messages. Its number is not reused."""
     ticket.delete()
+
+
+def wake_tickets() -> list[Any]:
+    """Ends snoozes that have passed, and opens their tickets unless resolved; returns their ids.
+
+    At most `WAKE_AT_ONCE`, the longest overdue first. A ticket that somebody is
+    changing in this moment is left to the next call, which sees what became of it.
+    """
+    now = timezone.now()
+    with transaction.atomic(savepoint=False):
+        with connection.cursor() as cursor:
+            cursor.execute(WAKE, {"now": now, "limit": WAKE_AT_ONCE})
+            woken = cursor.fetchall()
+        # Raw SQL sends no signal.
+        for project_id in {project_id for _, project_id in woken}:
+            unread.forget(project_id)
+    return [ticket_id for ticket_id, _ in woken]
+
+
+WAKE = """
+UPDATE conversations_ticket
+SET snoozed_until = NULL,
+    status = CASE status WHEN 'resolved' THEN status ELSE 'open' END,
+    updated_at = GREATEST(%(now)s, updated_at + interval '1 microsecond')
+WHERE id = ANY(ARRAY(
+    SELECT id FROM conversations_ticket WHERE snoozed_until <= %(now)s
+    ORDER BY snoozed_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+))
+RETURNING id, project_id
+"""

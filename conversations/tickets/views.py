@@ -1,7 +1,9 @@
 """Tickets over HTTP."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -11,15 +13,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations import examples, unread
-from conversations.models import Ticket, TicketQuerySet
-from conversations.tickets import verbs
-from conversations.tickets.filters import TicketListQuery, matching, sorted_by
+from conversations.models import SavedView, Ticket, TicketQuerySet
+from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
+from conversations.tickets import bulk, verbs
+from conversations.tickets.filters import matching, sorted_by
 from conversations.tickets.serializers import (
+    BulkAssignSerializer,
+    BulkStatusSerializer,
+    BulkTagsSerializer,
+    ChangedTicketsSerializer,
     NewTicketSerializer,
+    TagsAction,
     TicketSerializer,
     with_customers,
 )
+from projects.models import User
 from projects.views import ProjectEndpoint
+from rest.exceptions import invalid
 from rest.fields import QueryFlag, QueryParameters, StrictObject
 from rest.pagination import base_url, paginate
 from rest.schema import EmptyBodySerializer, page_of, with_example
@@ -47,6 +57,15 @@ class TicketEndpoint(ProjectEndpoint):
             self.ticket = find_ticket(
                 self.project_id, self.kwargs["id"], lock=self.request.method not in ("GET", "HEAD")
             )
+
+    @property
+    def agent_name(self) -> str | None:
+        """How the signed-in agent is called; None for an API key."""
+        agent = self.request.user
+        return agent.display_name if isinstance(agent, User) else None
+
+    def answer_with(self, ticket: Ticket, **options: Any) -> Response:
+        return Response(with_customers(self.project_id, [ticket])[0], **options)
 
 
 def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
@@ -79,11 +98,26 @@ class TicketViewSet(TicketEndpoint):
         "destroy": "ticket:write",
         "unread_count": "ticket:read",
         "mark_unread": "ticket:write",
+        "bulk_update_status": "ticket:write",
+        "bulk_update_tags": "ticket:write",
+        "bulk_assign": "ticket:write",
     }
     query_serializers: dict[str, type[QueryParameters]] = {
-        "list": TicketListQuery,
+        "list": TicketListOrViewQuery,
         "retrieve": RetrieveQuery,
     }
+
+    def read_query(self, request: Request) -> dict[str, Any]:
+        """With `view`, that view's filters, and the request's own instead of them."""
+        self.view_filters: dict[str, Any] = {}
+        query = super().read_query(request)
+        if "view" not in query:
+            return query
+        view = SavedView.objects.filter(project_id=self.project_id, short_id=query["view"]).first()
+        if view is None:
+            raise invalid("view", "There is no such view.", "does_not_exist")
+        self.view_filters = view.filters
+        return read_with_view(view.filters, request.query_params.dict(), context={"view": self})
 
     def cached_with_key(self) -> list[str]:
         named = self.kwargs["project_id"]
@@ -93,15 +127,17 @@ class TicketViewSet(TicketEndpoint):
 
     @extend_schema(responses=page_of(TicketSerializer))
     def list(self, request: Request) -> Response:
-        tickets = matching(Ticket.objects.in_project(self.project_id), self.query)
-        tickets, order = sorted_by(tickets, self.query["order_by"])
+        all_tickets = Ticket.objects.in_project(self.project_id)
+        tickets, order = sorted_by(matching(all_tickets, self.query), self.query["order_by"])
         page = paginate(
             tickets,
             order=order,
             query=self.query,
             request=request,
-            scope=f"tickets:{self.project_id}",
+            # A view that was changed meanwhile is another list.
+            scope=f"tickets:{self.project_id}:{self.view_filters}",
             adding=TicketQuerySet.with_assignee,
+            counted=matching(all_tickets, self.query, counting=True),
         )
         return Response(page.body(with_customers(self.project_id, page.rows)))
 
@@ -154,5 +190,38 @@ class TicketViewSet(TicketEndpoint):
         seen = self.cached.get(unread.cache_key(self.project_id))
         return Response({"count": unread.count(self.project_id, seen=seen)})
 
-    def answer_with(self, ticket: Ticket, **options: Any) -> Response:
-        return Response(with_customers(self.project_id, [ticket])[0], **options)
+    @extend_schema(request=BulkStatusSerializer, responses=ChangedTicketsSerializer)
+    @action(detail=False, methods=["post"])
+    def bulk_update_status(self, request: Request) -> Response:
+        """Gives up to 500 tickets a status, all or none."""
+        body = self.read_body(BulkStatusSerializer)
+        return _changed(bulk.set_status(project_id=self.project_id, **body))
+
+    @extend_schema(request=BulkTagsSerializer, responses=ChangedTicketsSerializer)
+    @action(detail=False, methods=["post"])
+    def bulk_update_tags(self, request: Request) -> Response:
+        """Adds tags to up to 500 tickets, removes them, or replaces all; all tickets or none."""
+        body = self.read_body(BulkTagsSerializer)
+        change_tags = _CHANGE_TAGS[body.pop("action")]
+        try:
+            return _changed(change_tags(project_id=self.project_id, **body))
+        except bulk.TooManyTags as exc:
+            raise invalid("tags", str(exc), "max_length") from exc
+
+    @extend_schema(request=BulkAssignSerializer, responses=ChangedTicketsSerializer)
+    @action(detail=False, methods=["post"])
+    def bulk_assign(self, request: Request) -> Response:
+        """Assigns up to 500 tickets to a member, a role or nobody, all or none."""
+        body = self.read_body(BulkAssignSerializer)
+        return _changed(bulk.assign(project_id=self.project_id, **body))
+
+
+_CHANGE_TAGS = {
+    TagsAction.ADD: bulk.add_tags,
+    TagsAction.REMOVE: bulk.remove_tags,
+    TagsAction.SET: bulk.set_tags,
+}
+
+
+def _changed(ids: Sequence[UUID]) -> Response:
+    return Response({"updated": len(ids), "ids": ids})
