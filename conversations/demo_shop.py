@@ -9,6 +9,19 @@ AGENTS = {
     "alex": ("alex@example.com", "Alex Lind"),
     "sam": ("sam@example.com", "Sam Rivera"),
 }
+# Saved views and macros, by name.
+VIEWS: dict[str, dict[str, Any]] = {
+    "Unread and unassigned": {"unread": True, "assignee": ["unassigned"]},
+    "My open tickets": {"status": ["new", "open"], "assignee": ["me"]},
+    "Overdue": {"sla": "breached", "sorting": {"columnKey": "sla_due_at", "order": 1}},
+}
+MACROS: dict[str, dict[str, Any]] = {
+    "On its way": {
+        "content": "Your order left us today. You will have a tracking link by email soon.",
+        "actions": {"status": "pending", "tags": ["delivery"]},
+    },
+    "Close without an answer": {"actions": {"status": "resolved"}},
+}
 ROLES = {"Billing": ("alex",), "Shipping": ("dana", "sam")}
 
 # The first distinct id is what the shop calls them, the others are browsers and mail.

@@ -55,5 +55,37 @@ MESSAGE = {
     "created_at": "2026-11-22T09:20:31.250000Z",
 }
 NEW_MESSAGE = {"content": "Where is my order?", "author_type": "customer"}
+MESSAGE_CHANGES = {"content": "It left us this morning, by express."}
 REPLY = {"message": "It left us this morning."}
 UNREAD_COUNT = {"count": 3}
+_AUTHOR = {"id": 7, "email": "agent@example.com", "name": "Grace Hopper"}
+NEW_VIEW = {
+    "name": "Urgent and unassigned",
+    "filters": {
+        "status": ["new", "open"],
+        "priority": ["critical"],
+        "assignee": ["unassigned"],
+        "sorting": {"columnKey": "created_at", "order": 1},
+    },
+}
+VIEW = {
+    "id": "01990a50-0000-7c52-9d1b-4b8f6f0f2a11",
+    "short_id": "aB3dE5gH7j",
+    **NEW_VIEW,
+    "created_at": "2026-11-22T09:00:00.000000Z",
+    "created_by": _AUTHOR,
+}
+NEW_MACRO = {
+    "name": "Sent today",
+    "content": "Your order left us today.",
+    "actions": {"status": "pending", "tags": ["delivery"]},
+}
+MACRO = {
+    "id": "01990a51-0000-7c52-9d1b-4b8f6f0f2a11",
+    "short_id": "kL9mN1pQ3r",
+    "rich_content": None,
+    **NEW_MACRO,
+    "created_at": "2026-11-22T09:00:00.000000Z",
+    "created_by": _AUTHOR,
+}
+APPLY_MACRO = {"macro": "kL9mN1pQ3r"}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from config import embedded
 from config.embedded import (
     EmbeddedError,
     Postgres,
@@ -134,6 +135,17 @@ def remove_leftovers() -> None:
                 Postgres(folder / "postgres").end_leftovers()
                 Redis(folder / "redis").end_leftovers()
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def need_servers_of_our_own() -> None:
+    """Skips where there are none to be had, and DATABASE_URL and REDIS_URL are; never in CI."""
+    try:
+        embedded.postgres_bin()
+        embedded.redis_server()
+    except embedded.EmbeddedError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
 
 
 def _server_for_faults(variable: str) -> Iterator[Server]:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from config import embedded
+from tests.plugin import need_servers_of_our_own
 
 # One process, as it starts servers of its own; see test_make_run.
 pytestmark = pytest.mark.xdist_group("make_run")
@@ -15,11 +16,7 @@ pytestmark = pytest.mark.xdist_group("make_run")
 
 @pytest.fixture(scope="module", autouse=True)
 def servers_can_be_had() -> None:
-    try:
-        embedded.postgres_bin()
-        embedded.redis_server()
-    except embedded.EmbeddedError as error:
-        pytest.skip(str(error))
+    need_servers_of_our_own()
 
 
 def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from django.db.models import Count
 from django.test import Client
 from django.utils import timezone
 
-from conversations.models import AuthorType, Message, Status, Ticket
+from conversations.models import AuthorType, Macro, Message, SavedView, Status, Ticket
 from projects.models import ApiKey, Person, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import tickets_url_of
@@ -194,9 +194,30 @@ def test_there_is_something_of_everything(project: Project) -> None:
     assert min(due) < timezone.now() < max(due)
     assert Message.objects.filter(project=project, is_private=True).exists()
     assert Role.objects.filter(project=project, members__isnull=False).exists()
+    assert Macro.objects.filter(project=project).exists()
     persons = Person.objects.filter(project=project).annotate(ids=Count("distinct_id_rows"))
     assert len(persons) == 8
-    assert sum(person.ids > 1 for person in persons) > 4
+    assert sum(person.ids > 1 for person in persons) > 4  # type: ignore[attr-defined]
+
+
+def test_each_view_finds_something(demo: Any, project: Project) -> None:
+    agent = ApiClient()
+    agent.client.force_login(User.objects.get(email=AGENT))
+    views = SavedView.objects.filter(project=project)
+
+    counts = [
+        agent.get(tickets_url_of(project), view=view.short_id).json()["count"] for view in views
+    ]
+
+    assert len(counts) == 3
+    assert all(counts)
+
+
+def test_each_macro_can_be_applied(demo: Any, project: Project) -> None:
+    client = ApiClient(demo["api_key"])
+    for macro in Macro.objects.filter(project=project):
+        url = f"{tickets_url_of(project)}/1/apply_macro"
+        assert client.post(url, {"macro": macro.short_id}).status_code == 200
 
 
 def test_some_tickets_are_unread_and_their_customers_known(demo: Any, project: Project) -> None:

@@ -14,16 +14,12 @@ import pytest
 import redis
 
 from config import embedded
-from tests.plugin import private_folder
+from tests.plugin import need_servers_of_our_own, private_folder
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    try:
-        embedded.postgres_bin()
-        embedded.redis_server()
-    except embedded.EmbeddedError as error:
-        pytest.skip(str(error))
+    need_servers_of_our_own()
     with private_folder() as folder:
         yield folder
 

@@ -58,8 +58,13 @@ def is_awake(ticket: Ticket) -> bool:
 
 @pytest.fixture(autouse=True)
 def empty_queue() -> Iterator[None]:
-    """What one test leaves in the queue is not for the next."""
+    """What one test leaves in the queue is not for the next, nor what other files leave."""
+    _clear()
     yield
+    _clear()
+
+
+def _clear() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_jobs")
         cursor.execute("DELETE FROM procrastinate_workers")

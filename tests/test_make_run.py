@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from config import embedded
-from tests.plugin import private_folder
+from tests.plugin import need_servers_of_our_own, private_folder
 
 PATIENCE = 90
 
@@ -71,11 +71,7 @@ Start = Callable[..., Run]
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Path]:
-    try:
-        embedded.postgres_bin()
-        embedded.redis_server()
-    except embedded.EmbeddedError as error:
-        pytest.skip(str(error))
+    need_servers_of_our_own()
     with private_folder() as folder:
         copy = folder / "checkout"
         for name in ("config", "rest", "projects", "conversations"):

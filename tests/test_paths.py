@@ -79,7 +79,6 @@ def test_links_and_locations_begin_with_the_public_url(
         "/api/projects",
         "/api/projects/",
         "/api/environments/",
-        "/api/projects/1",
         "/api/projects/@current/conversations",
         "/api/projects/@current/conversations/tickets//",
         "/api/projects/@current//conversations/tickets",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from projects.models import Project
+from projects.models import Membership, Project, User
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
 from tests.refusals import refusal
@@ -119,3 +119,15 @@ def test_replies_at_once_are_all_counted_and_stand_in_one_order(
     after = writer.get(f"{tickets_url}/1").json()
     assert (after["message_count"], after["unread_customer_count"]) == (9, 8)
     assert after["last_message_at"] == times[-1]
+
+
+def test_what_a_signed_in_agent_says_has_their_name(project: Project, tickets_url: str) -> None:
+    user = User.objects.create_user(f"agent-{project.pk}@example.com", first_name="Grace")
+    Membership.objects.create(project=project, user=user)
+    agent = ApiClient()
+    agent.client.force_login(user)
+    ticket = agent.post(tickets_url).json()
+
+    said = agent.post(f"{tickets_url}/{ticket['id']}/reply", {"message": "Hi"}).json()
+
+    assert said["author_name"] == "Grace"

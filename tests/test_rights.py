@@ -17,6 +17,7 @@ from tests.conftest import ClientFor, MakeTicket
 from tests.refusals import refusal
 from tests.routes import with_routes
 
+NOBODY = "01990a3c-6f3e-7c52-9d1b-4b8f6f0f2a11"
 # Method, path below …/tickets, body, scope, status for who may.
 ACTIONS: list[tuple[str, str, Any, str, int]] = [
     ("GET", "", None, "ticket:read", 200),
@@ -34,6 +35,21 @@ ACTIONS: list[tuple[str, str, Any, str, int]] = [
     ("HEAD", "/1/messages", None, "ticket:read", 200),
     ("POST", "/1/messages", {"content": "Hi"}, "ticket:write", 201),
     ("POST", "/1/reply", {"message": "Hi"}, "ticket:write", 201),
+    ("POST", "/bulk_update_status", {"ids": [NOBODY], "status": "open"}, "ticket:write", 200),
+    (
+        "POST",
+        "/bulk_update_tags",
+        {"ids": [NOBODY], "action": "add", "tags": ["a"]},
+        "ticket:write",
+        200,
+    ),
+    ("POST", "/bulk_assign", {"ids": [NOBODY], "assignee": None}, "ticket:write", 200),
+    # Who may is told that there is no such message, or macro.
+    ("PATCH", f"/1/messages/{NOBODY}", {}, "ticket:write", 404),
+    ("DELETE", f"/1/messages/{NOBODY}", None, "ticket:write", 404),
+    ("PATCH", f"/1/notes/{NOBODY}", {}, "ticket:write", 404),
+    ("DELETE", f"/1/notes/{NOBODY}", None, "ticket:write", 404),
+    ("POST", "/1/apply_macro", {"macro": "none"}, "ticket:write", 400),
 ]
 each_action = pytest.mark.parametrize(
     ("method", "below", "body", "scope", "status"),
@@ -204,9 +220,13 @@ def test_a_read_scope_is_enough_for_no_write() -> None:
 def test_the_table_has_every_method_of_every_route(tickets_url: str) -> None:
     prefix = "api/projects/<str:project_id>/conversations/tickets"
     routed = {
-        (method.upper(), route.removeprefix(prefix).replace("<str:id>", "1"))
+        (
+            method.upper(),
+            route.removeprefix(prefix).replace("<str:id>", "1").replace("<str:message_id>", NOBODY),
+        )
         for route, _, actions in endpoints()
-        for method in actions
+        # A view learns that it answers HEAD where it answers GET when it is first called.
+        for method in {*actions, *(["head"] if "get" in actions else [])}
         if route.startswith(prefix)
     }
 

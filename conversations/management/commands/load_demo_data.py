@@ -13,9 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from config import embedded
-from conversations.demo_shop import AGENTS, CUSTOMERS, ROLES, STORIES, Story
+from conversations.demo_shop import AGENTS, CUSTOMERS, MACROS, ROLES, STORIES, VIEWS, Story
 from conversations.messages.verbs import post_message
-from conversations.models import Assignee, AuthorType, Message, Status, Ticket
+from conversations.models import Assignee, AuthorType, Macro, Message, SavedView, Status, Ticket
 from conversations.tickets.verbs import mark_read, open_ticket, update_ticket
 from projects import key_format
 from projects.management.base import ServiceCommand
@@ -160,6 +160,10 @@ def _make_project(agent: User) -> Project:
         roles[role_name].members.set([agents[name] for name in members])
     _add_customers(project)
     _tell_stories(project, agents, roles)
+    for view_name, filters in VIEWS.items():
+        SavedView.objects.create(project=project, name=view_name, filters=filters, created_by=agent)
+    for macro_name, macro in MACROS.items():
+        Macro.objects.create(project=project, name=macro_name, created_by=agent, **macro)
     return project
 
 
