@@ -26,6 +26,15 @@ def are_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
+def differing(values: dict[str, Any], stored: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that `stored` does not have, or has otherwise."""
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in stored or not are_same(value, stored[name])
+    }
+
+
 def _encode(value: Any) -> str:
     if isinstance(value, datetime):
         return timestamp(value)

@@ -18,7 +18,7 @@ from rest_framework.viewsets import ViewSetMixin
 from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
 from rest.fields import QueryParameters, StrictObject
-from rest.json import are_same, dumps
+from rest.json import differing, dumps
 
 _SAFE = ("GET", "HEAD")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -113,11 +113,7 @@ class Endpoint(ViewSetMixin, APIView):
             raise ParseError("The body ends before its end.")
         data = self.request.data
         if stored is not None and isinstance(data, dict):
-            data = {
-                name: value
-                for name, value in data.items()
-                if name not in stored or not are_same(value, stored[name])
-            }
+            data = differing(data, stored)
         serializer = serializer_class(
             instance,
             data=data,

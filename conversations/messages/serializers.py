@@ -10,7 +10,7 @@ from conversations import examples
 from conversations.models import AuthorType, Message
 from conversations.tickets.serializers import MAX_CONTENT
 from rest.fields import Flag, Moment, StrictObject, Text
-from rest.json import are_same, timestamp
+from rest.json import differing, timestamp
 from rest.pagination import PageQuery
 from rest.schema import with_example
 
@@ -96,11 +96,7 @@ class MessageChangesSerializer(StrictObject):
     def _differing(self, values: dict[str, Any]) -> dict[str, Any]:
         stored = message_json(self.edited)
         stored["message"] = stored["content"]
-        return {
-            name: value
-            for name, value in values.items()
-            if name not in stored or not are_same(value, stored[name])
-        }
+        return differing(values, stored)
 
     @property
     def edited(self) -> Message:

@@ -21,11 +21,11 @@ from conversations.models import ChannelSource, Priority, Status, TicketQuerySet
 from conversations.tickets.serializers import TagField
 from projects.models import Project, User, address_key
 from rest.dates import read_bound
-from rest.fields import CommaList, Identifier, QueryFlag
+from rest.fields import UUID_FORM, CommaList, Identifier, QueryFlag
 from rest.pagination import Order, PageQuery
 
 MAX_SEARCH = 200
-_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_UUID = UUID_FORM.pattern
 _ASSIGNEE = re.compile(f"(unassigned|me|user:([0-9]{{1,19}})|role:({_UUID}))")
 _AT_RISK = timedelta(hours=1)
 _COLUMNS = {

@@ -1,6 +1,5 @@
 """A ticket in requests and answers."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 from uuid import UUID
@@ -17,7 +16,7 @@ from conversations.sla import SlaField
 from projects.models import Membership, Role
 from projects.persons import find_customers
 from projects.persons.serializers import PersonSerializer
-from rest.fields import Flag, Identifier, Moment, StrictObject, Text
+from rest.fields import UUID_FORM, Flag, Identifier, Moment, StrictObject, Text
 from rest.json import are_same, timestamp
 from rest.schema import with_example
 
@@ -34,7 +33,6 @@ MAX_TAGS = 100
 MAX_TRAITS = 50
 MAX_TRAITS_BYTES = 16 * 1024
 MAX_CONTENT = 10_000
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 # --- The assignee ------------------------------------------------------------
@@ -106,7 +104,7 @@ class AssigneeField(serializers.Field[Any, Any, Any, Any]):
         return Assignee(user_id=user_id, email=member)
 
     def _role(self, role_id: Any) -> Assignee:
-        if not isinstance(role_id, str) or not _UUID.fullmatch(role_id):
+        if not isinstance(role_id, str) or not UUID_FORM.fullmatch(role_id):
             self.fail("bad_role_id")
         role = Role.objects.filter(project_id=self.context["project_id"], pk=role_id).first()
         if role is None:

@@ -30,11 +30,10 @@ from conversations.tickets.serializers import (
 from projects.models import User
 from projects.views import ProjectEndpoint
 from rest.exceptions import invalid
-from rest.fields import QueryFlag, QueryParameters, StrictObject
+from rest.fields import UUID_FORM, QueryFlag, QueryParameters, StrictObject
 from rest.pagination import base_url, paginate
 from rest.schema import EmptyBodySerializer, page_of, with_example
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -73,7 +72,7 @@ def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
     tickets = Ticket.objects.in_project(project_id)
     tickets = tickets.select_for_update() if lock else tickets.with_assignee()
     ticket = None
-    if _UUID.fullmatch(named):
+    if UUID_FORM.fullmatch(named):
         ticket = tickets.filter(pk=named).first()
     elif _NUMBER.fullmatch(named):
         ticket = tickets.filter(ticket_number=int(named)).first()

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from projects.persons.verbs import MAX_PROPERTIES_BYTES
 from rest.fields import Identifier, Moment, QueryFlag, QueryParameters, StrictObject, Text
-from rest.json import are_same
+from rest.json import differing
 from rest.pagination import PageQuery
 from rest.schema import with_example
 
@@ -40,11 +40,7 @@ class PropertiesField(serializers.Field[Any, Any, Any, Any]):
             raise serializers.ValidationError("Must be an object.")
         # What the person has already may always come back.
         stored = getattr(getattr(self.parent, "instance", None), "properties", {})
-        properties = {
-            name: value
-            for name, value in data.items()
-            if name not in stored or not are_same(value, stored[name])
-        }
+        properties = differing(data, stored)
         if len(properties) > MAX_PROPERTIES:
             raise serializers.ValidationError(
                 f"At most {MAX_PROPERTIES} properties are set at once.", "max_length"

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from projects.models import Project
 from rest.fields import Flag, StrictObject, Text
-from rest.json import are_same
+from rest.json import differing
 from rest.schema import with_example
 
 MAX_DOMAINS = 100
@@ -94,12 +94,7 @@ class ProjectSerializer(StrictObject):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Validated fields; what equals the stored value is left out, so it can not be refused."""
         if isinstance(data, dict) and self.instance is not None:
-            stored = project_json(self.instance)
-            data = {
-                name: value
-                for name, value in data.items()
-                if name not in stored or not are_same(value, stored[name])
-            }
+            data = differing(data, project_json(self.instance))
         fields: dict[str, Any] = super().to_internal_value(data)
         return fields
 
