@@ -20,7 +20,7 @@ run: venv widget-if-possible ## start the service with PostgreSQL, Redis and dem
 	exec $(PYTHON_IN_VENV) -m config.run
 
 test: venv widget-if-possible ## run the tests in parallel (ARGS="-k name")
-	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(ARGS)
+	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: venv ## check format, style, types, missing migrations, and openapi.yaml
 	set -e; \
