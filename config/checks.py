@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004
 
+from config import embedded
+
 MIN_SECRET_KEY_LENGTH = 32
 
 
 @register(Tags.security)
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    return [*_secret_key(), *_hosts(), *_encryption()]
+    return [*_secret_key(), *_hosts(), *_encryption(), *_proxies()]
 
 
 def _secret_key() -> Iterator[CheckMessage]:
@@ -72,6 +74,18 @@ def _encryption() -> Iterator[CheckMessage]:
             "PUBLIC_URL is http: keys and passwords travel unencrypted.",
             hint="Put a proxy with TLS in front, and set PUBLIC_URL to its https address.",
             id="conversations.W005",
+        )
+
+
+def _proxies() -> Iterator[CheckMessage]:
+    is_for_one_person = embedded.running() is not None
+    if not (settings.DEBUG or settings.TRUSTED_PROXIES or settings.PUBLIC_URL or is_for_one_person):
+        yield Warning(
+            "Neither TRUSTED_PROXIES nor PUBLIC_URL is set.",
+            hint="Behind a proxy all customers share its address, and its limit, until "
+            "TRUSTED_PROXIES names it; and links begin with what each request names as its host "
+            "until PUBLIC_URL is set.",
+            id="conversations.W006",
         )
 
 

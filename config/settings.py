@@ -6,6 +6,7 @@ system checks in `config.checks`. The README's table lists each variable, and a
 test compares the two.
 """
 
+import ipaddress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ PUBLIC_URL = env.str(
 if PUBLIC_URL:
     ALLOWED_HOSTS = [*ALLOWED_HOSTS, embedded.bracketed(urlsplit(PUBLIC_URL).hostname or "")]
     CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+# Whose X-Forwarded-For and X-Forwarded-Proto count.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", [], subcast=ipaddress.ip_network)
 
 # --- PostgreSQL --------------------------------------------------------------
 
@@ -126,13 +129,17 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "procrastinate.contrib.django",
+    "corsheaders",
     "rest",
     "projects",
     "conversations",
 ]
 MIDDLEWARE = [
+    "rest.proxies.TrustedProxiesMiddleware",
     "rest.request_id.RequestIDMiddleware",
     "rest.operation.OperationMiddleware",
+    # Before all that may refuse a request: a page can read an error only with these headers.
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rest.paths.CanonicalPathMiddleware",
@@ -202,6 +209,31 @@ X_FRAME_OPTIONS = "DENY"
 # A body larger than this is a 413 (contract, section 1).
 MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# --- The widget --------------------------------------------------------------
+
+# Pages of any origin may call what the widget calls, and nothing else (contract, section 9).
+CORS_URLS_REGEX = r"^/(api/conversations/v1/widget/|array/|e/?$|i/v0/e/?$|flags/?$|static/)"
+CORS_ALLOW_ALL_ORIGINS = True
+CORS_ALLOW_METHODS = ["GET", "POST"]
+CORS_ALLOW_HEADERS = ["content-type", "x-conversations-token", "idempotency-key"]
+CORS_EXPOSE_HEADERS = ["Retry-After", "X-Request-ID"]
+CORS_PREFLIGHT_MAX_AGE = 7200
+
+# --- Mail --------------------------------------------------------------------
+
+_mail = env.dj_email_url("EMAIL_URL", "console:")
+if "EMAIL_BACKEND" not in _mail:
+    raise ValueError("EMAIL_URL must be smtp://…, submission://…, console: or file:///…")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"] or "localhost", _mail["EMAIL_PORT"] or 25
+EMAIL_HOST_USER = _mail["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["EMAIL_USE_TLS"], _mail["EMAIL_USE_SSL"]
+EMAIL_FILE_PATH = "/" + _mail["EMAIL_FILE_PATH"].lstrip("/")
+# A server that hangs must not keep a job for ever.
+EMAIL_TIMEOUT = 30
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Support <support@localhost>")
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

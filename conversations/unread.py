@@ -5,9 +5,6 @@ This module alone knows the count's cache key, lease and lifetime.
 
 import contextlib
 import time
-from dataclasses import dataclass
-
-from django.db import connection, transaction
 
 from conversations.models import Ticket
 from rest import leases
@@ -76,16 +73,4 @@ def forget(project_id: int) -> None:
     other hook of the commit that is registered after it, and the answer to the
     request, so whoever has seen that answer gets a count that includes the write.
     """
-    drop = _Drop(project_id)
-    if drop not in [hook[1] for hook in connection.run_on_commit]:
-        transaction.on_commit(drop)
-
-
-@dataclass(frozen=True)
-class _Drop:
-    """A hook that can be recognised, so that a transaction registers it once."""
-
-    project_id: int
-
-    def __call__(self) -> None:
-        leases.forget([cache_key(self.project_id)], lifetime_ms=_LIFETIME_MS)
+    leases.forget_at_commit(cache_key(project_id), lifetime_ms=_LIFETIME_MS)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import orjson
-from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -58,9 +57,11 @@ def look_up(
     try:
         record, *others = leases.read([cache_key, *also])
         values = dict(zip(also, others, strict=True))
-        api_key = _decode(record) if record else _load_into_cache(digest, cache_key)
     except leases.CacheDown:
-        values, api_key = {}, _load(digest)
+        record, values = None, {}
+    if record is None:
+        record = leases.fill(cache_key, lambda: _load(digest), lifetime_ms=_LIFETIME_MS)
+    api_key = _decode(record) if record else None
     if api_key is None or api_key.is_expired():
         return None, values
     return api_key, values
@@ -68,31 +69,15 @@ def look_up(
 
 def forget(*digests: str) -> None:
     """Drops the records of these keys when the transaction commits."""
-    cache_keys = [_cache_key(digest) for digest in digests]
-    transaction.on_commit(lambda: leases.forget(cache_keys, lifetime_ms=_LIFETIME_MS))
+    for digest in digests:
+        leases.forget_at_commit(_cache_key(digest), lifetime_ms=_LIFETIME_MS)
 
 
 def _cache_key(digest: str) -> str:
     return leases.full_key(f"key:{digest}")
 
 
-def _load_into_cache(digest: str, cache_key: str) -> KeyRecord | None:
-    lease = leases.read_or_lease(cache_key)
-    if isinstance(lease, bytes):
-        return _decode(lease)
-    record = _load(digest)
-    if not lease.is_mine:
-        # Somebody else is storing it; one query more is cheaper than waiting.
-        return record
-    if record is None:
-        # An unknown key leaves nothing behind.
-        leases.give_back(lease)
-    else:
-        leases.store(lease, _encode(record), lifetime_ms=_LIFETIME_MS)
-    return record
-
-
-def _load(digest: str) -> KeyRecord | None:
+def _load(digest: str) -> bytes | None:
     now = timezone.now()
     row = (
         ApiKey.objects.with_digest(digest)
@@ -109,21 +94,18 @@ def _load(digest: str) -> KeyRecord | None:
         # update() on purpose: noting a use changes nothing that is cached.
         ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
     ends = [row.expires_at, row.previous_expires_at if digest != row.digest else None]
-    return KeyRecord(
+    record = KeyRecord(
         id=row.pk,
         project_id=row.project_id,
         label=row.label,
         scopes=tuple(row.scopes),
         expires_at=_earliest(ends),
     )
+    return orjson.dumps(record)
 
 
 def _earliest(moments: Sequence[datetime | None]) -> float | None:
     return min((moment.timestamp() for moment in moments if moment is not None), default=None)
-
-
-def _encode(record: KeyRecord) -> bytes:
-    return orjson.dumps(record)
 
 
 def _decode(value: bytes) -> KeyRecord:

@@ -1,12 +1,12 @@
-"""Forgets the cached record of an API key whenever its row changes."""
+"""Forgets the cached records of API keys and projects whenever their rows change."""
 
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
-from projects import keys
-from projects.models import ApiKey
+from projects import keys, tokens
+from projects.models import ApiKey, Project
 
 
 @receiver([post_save, post_delete], sender=ApiKey)
@@ -15,3 +15,8 @@ def forget_key(instance: ApiKey, **kwargs: Any) -> None:
     rows = ApiKey.objects.filter(pk=instance.pk).values_list("digest", "previous_digest")
     digests = {instance.digest, instance.previous_digest}.union(*rows)
     keys.forget(*filter(None, digests))
+
+
+@receiver([post_save, post_delete], sender=Project)
+def forget_project(instance: Project, **kwargs: Any) -> None:
+    tokens.forget(instance.public_token)

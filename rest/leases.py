@@ -11,6 +11,7 @@ The same lease makes one reader compute while the others wait.
 Every failure of Redis raises `CacheDown`; who catches it asks the database.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import connection, transaction
 from django_redis import get_redis_connection
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -71,8 +73,13 @@ def full_key(name: str) -> str:
 
 def read(keys: Sequence[str]) -> list[bytes | None]:
     """The values of several keys in one round trip; None where there is none."""
-    values: list[bytes | None] = _call(lambda redis: redis.mget(keys))
-    return [None if key in _unforgotten else value for key, value in zip(keys, values, strict=True)]
+    return list(trusted(keys, call(lambda redis: redis.mget(keys))).values())
+
+
+def trusted(keys: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes | None]:
+    """The values by their keys, without those that could not be forgotten yet."""
+    found = zip(keys, values, strict=True)
+    return {key: None if key in _unforgotten else value for key, value in found}
 
 
 def read_or_lease(key: str) -> bytes | Lease:
@@ -80,7 +87,7 @@ def read_or_lease(key: str) -> bytes | Lease:
     if key in _unforgotten:
         raise CacheDown
     mine = uuid.uuid4().hex
-    value, token = _call(
+    value, token = call(
         lambda redis: redis.eval(_READ_OR_LEASE, 2, key, _lease_key(key), mine, LEASE_MS)
     )
     if value is not None:
@@ -91,15 +98,38 @@ def read_or_lease(key: str) -> bytes | Lease:
 def store(lease: Lease, value: bytes | int, *, lifetime_ms: int) -> bool:
     """Stores the value unless the key was forgotten since the lease was taken."""
     lease_key = _lease_key(lease.key)
-    stored = _call(
+    stored = call(
         lambda redis: redis.eval(_STORE, 2, lease.key, lease_key, lease.token, value, lifetime_ms)
     )
     return bool(stored)
 
 
+def fill(key: str, compute: Callable[[], bytes | None], *, lifetime_ms: int) -> bytes | None:
+    """The value; where there is none, what `compute` returns, stored unless it is None.
+
+    One caller stores; another that comes meanwhile computes for itself, since one
+    query more is cheaper than waiting. Without Redis it is computed alone.
+    """
+    try:
+        lease = read_or_lease(key)
+    except CacheDown:
+        return compute()
+    if isinstance(lease, bytes):
+        return lease
+    value = compute()
+    if lease.is_mine:
+        with contextlib.suppress(CacheDown):
+            if value is None:
+                # Nothing is left behind of what does not exist.
+                give_back(lease)
+            else:
+                store(lease, value, lifetime_ms=lifetime_ms)
+    return value
+
+
 def give_back(lease: Lease) -> None:
     """Ends a lease under which nothing is to be stored."""
-    _call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
+    call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
 
 
 def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
@@ -118,6 +148,29 @@ def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
         seconds = (lifetime_ms + LEASE_MS) / 1000
         _repeat_later(keys, time.monotonic() + seconds)
         _repeat_durably(keys, seconds)
+
+
+def forget_at_commit(key: str, *, lifetime_ms: int) -> None:
+    """Drops the value when the transaction commits, never before; see `forget`.
+
+    Before the commit a reader would refill the old value. All keys of a transaction
+    are dropped by one command, ahead of the hooks that are registered after the first.
+    """
+    for hook in (entry[1] for entry in connection.run_on_commit):
+        if isinstance(hook, _Forget):
+            hook.lifetimes[key] = lifetime_ms
+            return
+    transaction.on_commit(_Forget({key: lifetime_ms}))
+
+
+@dataclass(frozen=True)
+class _Forget:
+    """A hook that can be recognised, so that a transaction registers it once."""
+
+    lifetimes: dict[str, int]
+
+    def __call__(self) -> None:
+        forget(list(self.lifetimes), lifetime_ms=max(self.lifetimes.values()))
 
 
 def forget_now(keys: Sequence[str]) -> None:
@@ -141,8 +194,8 @@ def _lease_key(key: str) -> str:
 _broken_until = 0.0
 
 
-def _call(command: Any) -> Any:
-    """Runs a command, or refuses at once while Redis is taken to be broken.
+def call(command: Callable[[Any], Any]) -> Any:
+    """Runs a command, or raises `CacheDown` at once while Redis is taken to be broken.
 
     The pause keeps a Redis that hangs from costing its time-out on each request.
     """

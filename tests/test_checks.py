@@ -1,5 +1,6 @@
 """The system checks for combinations of settings that are dangerous."""
 
+import ipaddress
 import os
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_a_public_url_without_encryption_is_a_warning(settings: Any) -> None:
     assert found() == ["conversations.W005"]
 
 
-@pytest.mark.parametrize("url", ["", "http://localhost:8000", "http://127.0.0.1", "http://[::1]:1"])
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:1"])
 def test_http_on_this_machine_is_fine(settings: Any, url: str) -> None:
     settings.PUBLIC_URL, settings.SECURE_COOKIES = url, False
 
@@ -116,8 +117,9 @@ def check(**environment: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_defaults_pass() -> None:
-    assert check() == "System check identified no issues (0 silenced).\n"
+def test_the_defaults_lack_only_the_address_that_others_reach_the_service_by() -> None:
+    assert "System check identified 1 issue (0 silenced).\n" in check()
+    assert "conversations.W006" in check()
 
 
 def test_manage_py_runs_the_checks() -> None:
@@ -125,3 +127,16 @@ def test_manage_py_runs_the_checks() -> None:
 
     assert "conversations.E002" in output
     assert "HINT" in output
+
+
+def test_neither_a_trusted_proxy_nor_a_public_url_is_a_warning(settings: Any) -> None:
+    settings.PUBLIC_URL, settings.SECURE_COOKIES = "", False
+
+    assert found() == ["conversations.W006"]
+
+
+def test_a_trusted_proxy_will_do_without_a_public_url(settings: Any) -> None:
+    settings.PUBLIC_URL, settings.SECURE_COOKIES = "", False
+    settings.TRUSTED_PROXIES = [ipaddress.ip_network("10.0.0.0/8")]
+
+    assert found() == []
