@@ -24,7 +24,8 @@ PATIENCE = 90
 class Run:
     def __init__(self, checkout: Path, port: int, **environment: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        kept = {
+        self.checkout = checkout
+        self.environment = {
             name: value
             for name, value in os.environ.items()
             if name not in ("DATABASE_URL", "REDIS_URL", "CACHE_KEY_PREFIX", "HOST", "DEMO")
@@ -34,7 +35,7 @@ class Run:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "config.run"],
                 cwd=checkout,
-                env=kept | {"PORT": str(port), **environment},
+                env=self.environment | {"PORT": str(port), **environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -54,6 +55,17 @@ class Run:
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE)
+
+    def manage(self, *arguments: str) -> str:
+        """What `manage.py`, in another terminal, prints."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=self.checkout,
+            env=self.environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
 
     def get(self, path: str, **headers: str) -> bytes:
         request = urllib.request.Request(self.url + path, headers=headers)
