@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Request, Response, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Response, expect
 
 PATIENCE = 30.0
 
@@ -113,9 +113,9 @@ class Customer:
         return polled.value
 
 
-def is_poll(message: Request | Response) -> bool:
-    return "/widget/messages/" in message.url and "/read" not in message.url
+def is_poll(response: Response) -> bool:
+    return "/widget/messages/" in response.url and response.request.method == "GET"
 
 
-def is_sending(message: Request | Response) -> bool:
-    return message.url.endswith("/widget/message")
+def is_sending(response: Response) -> bool:
+    return response.url.endswith("/widget/message") and response.request.method == "POST"
