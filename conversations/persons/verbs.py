@@ -7,7 +7,7 @@ goes is named in one place, and nothing has to be connected for it to happen.
 from django.db import transaction
 from django.db.models import Q, Value
 
-from conversations.models import Ticket
+from conversations.models import Restore, Ticket
 from conversations.tickets.verbs import delete_ticket, update_ticket
 from projects.models import Person, address_key, new_uuid
 from projects.persons import find_customers
@@ -33,6 +33,9 @@ def erase_person(*, person: Person, tickets: bool) -> None:
                     # Nobody has proved the new one.
                     identity_verified=None if ticket.identity_verified is None else False,
                 )
+        if isinstance(address := person.properties.get("email"), str):
+            wishes = Restore.objects.filter(project_id=person.project_id)
+            wishes.filter(email=address.lower()).delete()
         person.delete()
 
 
