@@ -11,6 +11,7 @@ from conversations.models import Ticket
 from conversations.tickets.verbs import delete_ticket, update_ticket
 from projects.models import Person, address_key, new_uuid
 from projects.persons import find_customers
+from projects.persons.verbs import remove
 
 
 def erase_person(*, person: Person, tickets: bool) -> None:
@@ -33,7 +34,7 @@ def erase_person(*, person: Person, tickets: bool) -> None:
                     # Nobody has proved the new one.
                     identity_verified=None if ticket.identity_verified is None else False,
                 )
-        person.delete()
+        remove(person=person)
 
 
 def _tickets_of(person: Person) -> list[Ticket]:
