@@ -11,6 +11,7 @@ from conversations.models import Restore, Ticket
 from conversations.tickets.verbs import delete_ticket, update_ticket
 from projects.models import Person, address_key, new_uuid
 from projects.persons import find_customers
+from projects.persons.verbs import remove
 
 
 def erase_person(*, person: Person, tickets: bool) -> None:
@@ -36,7 +37,7 @@ def erase_person(*, person: Person, tickets: bool) -> None:
         if isinstance(address := person.properties.get("email"), str):
             wishes = Restore.objects.filter(project_id=person.project_id)
             wishes.filter(email=address.lower()).delete()
-        person.delete()
+        remove(person=person)
 
 
 def _tickets_of(person: Person) -> list[Ticket]:
