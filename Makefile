@@ -9,7 +9,8 @@ PYTHON_IN_VENV := .venv/bin/python
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); \
 	[ "$$n" -ge 2 ] || n=2; [ "$$n" -le 8 ] || n=8; echo "$$n")
 # Addresses where nobody answers, for commands that read the settings and no data.
-WITHOUT_SERVERS := DATABASE_URL=postgresql://unused@127.0.0.1:1/unused REDIS_URL=redis://127.0.0.1:1/0
+WITHOUT_SERVERS := DATABASE_URL=postgresql://unused@127.0.0.1:1/unused REDIS_URL=redis://127.0.0.1:1/0 \
+	PUBLIC_URL=http://localhost
 
 help: ## list what there is to do
 	echo 'Conversations. What there is to do:'

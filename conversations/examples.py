@@ -89,3 +89,62 @@ MACRO = {
     "created_by": _AUTHOR,
 }
 APPLY_MACRO = {"macro": "kL9mN1pQ3r"}
+
+
+_SESSION = "3f0e9b1e-62a7-4d0c-9a53-0f6f5b1c7d2e"
+_TICKET_ID = TICKET["id"]
+WIDGET_MESSAGE = {
+    "message": "Where is my order?",
+    "widget_session_id": _SESSION,
+    "distinct_id": "user_1",
+    "ticket_id": None,
+    "traits": {"name": "Ada", "email": "ada@example.com"},
+    "session_context": {"current_url": "https://shop.example.com/orders"},
+}
+WIDGET_SENT = {
+    "ticket_id": _TICKET_ID,
+    "message_id": "01990a3c-6f3e-7c52-9d1b-4b8f6f0f2a12",
+    "ticket_status": "new",
+    "unread_count": 0,
+    "created_at": "2026-11-22T09:15:00.000000Z",
+}
+WIDGET_NEWS = {
+    "ticket_id": _TICKET_ID,
+    "ticket_status": "open",
+    "unread_count": 1,
+    "messages": [
+        {
+            "id": "01990a41-7a10-7d43-8a2c-1f0b6c5d4e3f",
+            "content": "It left us this morning.",
+            "rich_content": None,
+            "author_type": "support",
+            "author_name": "Grace",
+            "created_at": "2026-11-22T09:20:31.250000Z",
+        }
+    ],
+    "has_more": False,
+}
+WIDGET_TICKETS = {
+    "count": 1,
+    "results": [
+        {
+            "id": _TICKET_ID,
+            "ticket_number": 42,
+            "status": "open",
+            "unread_count": 1,
+            "last_message": "It left us this morning.",
+            "last_message_at": "2026-11-22T09:20:31.250000Z",
+            "message_count": 2,
+            "created_at": "2026-11-22T09:15:00.000000Z",
+        }
+    ],
+}
+WIDGET_RESTORE = {
+    "restore_token": "u1Yk3vN0c7aXq5dJ2mR8sT4wZ6bE9gH1",
+    "widget_session_id": _SESSION,
+}
+WIDGET_RESTORED = {
+    "status": "success",
+    "widget_session_id": _SESSION,
+    "migrated_ticket_ids": [_TICKET_ID],
+}

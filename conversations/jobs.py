@@ -19,7 +19,8 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 
 from conversations.tickets import verbs
-from rest import leases
+from conversations.widget import restores
+from rest import idempotency, leases
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,23 @@ def _enqueue_forget(key: str, *, until: float, attempt: int) -> None:
         forget_cached.configure(queueing_lock=lock, schedule_in={"seconds": pause}).defer(
             key=key, until=until, attempt=attempt
         )
+
+
+# --- What is kept for a while ------------------------------------------------
+
+
+@app.periodic(cron="43 * * * *")
+@app.task(name="prune_answers", queueing_lock="prune_answers", priority=_WHEN_IDLE)
+def prune_answers(timestamp: int) -> None:
+    """Removes the answers to requests with an Idempotency-Key after their time."""
+    idempotency.prune()
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(name="prune_restores", queueing_lock="prune_restores", priority=_WHEN_IDLE)
+def prune_restores(timestamp: int) -> None:
+    """Removes the addresses to which links to old conversations were wanted."""
+    restores.prune()
 
 
 # --- The queue itself --------------------------------------------------------

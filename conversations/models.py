@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -115,6 +116,15 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
     def with_unread(self) -> TicketQuerySet:
         return self.filter(unread_team_count__gt=0)
 
+    def of_caller(
+        self, *, session_id: uuid.UUID | None, distinct_ids: Collection[str]
+    ) -> TicketQuerySet:
+        """Those that a widget's session opens, or a verified customer's distinct ids."""
+        whose = Q(distinct_id__in=distinct_ids)
+        if session_id is not None:
+            whose |= Q(widget_session_id=session_id)
+        return self.filter(whose)
+
     def unread_total(self) -> int:
         """Unread customer messages over the unresolved tickets of enabled projects.
 
@@ -139,6 +149,8 @@ class Ticket(models.Model):
     channel_detail = models.CharField(max_length=64, null=True)
     distinct_id = models.CharField(max_length=400)
     identity_verified = models.BooleanField(null=True)
+    # Known to one browser alone, which reads and writes here by it. In no answer to the team.
+    widget_session_id = models.UUIDField(null=True)
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEW)
     priority = models.CharField(max_length=16, choices=Priority.choices, null=True)
@@ -168,6 +180,8 @@ class Ticket(models.Model):
     last_seq = models.PositiveIntegerField(default=0)
     team_read_seq = models.PositiveIntegerField(default=0)
     customer_read_seq = models.PositiveIntegerField(default=0)
+    # Up to here messages were in an answer to the customer's browser, seen or not.
+    customer_delivered_seq = models.PositiveIntegerField(default=0, db_default=0)
     marked_unread = models.BooleanField(default=False)
     unread_team_count = models.PositiveIntegerField(default=0)
     unread_customer_count = models.PositiveIntegerField(default=0)
@@ -199,12 +213,21 @@ class Ticket(models.Model):
                 & Q(customer_read_seq__lte=F("last_seq")),
                 name="ticket_read_positions",
             ),
+            models.CheckConstraint(
+                condition=Q(customer_delivered_seq__lte=F("last_seq")),
+                name="ticket_delivered_position",
+            ),
         ]
         indexes = [
             models.Index(fields=["project", "updated_at", "id"], name="ticket_updated"),
             models.Index(fields=["project", "created_at", "id"], name="ticket_created"),
             models.Index(fields=["project", "status", "updated_at", "id"], name="ticket_status"),
             models.Index(fields=["project", "distinct_id"], name="ticket_distinct_id"),
+            models.Index(
+                fields=["project", "widget_session_id", "created_at", "id"],
+                name="ticket_widget_session",
+                condition=Q(widget_session_id__isnull=False),
+            ),
             models.Index(
                 "project",
                 address_key("email_from"),
@@ -284,8 +307,16 @@ class MessageQuerySet(models.QuerySet["Message"]):
         return self.filter(deleted_at=None).defer("search")
 
     def unread_by_team(self, after_seq: int) -> MessageQuerySet:
-        from_customer = self.visible().filter(author_type=AuthorType.CUSTOMER, is_private=False)
+        from_customer = self.public().filter(author_type=AuthorType.CUSTOMER)
         return from_customer.filter(seq__gt=after_seq)
+
+    def public(self) -> MessageQuerySet:
+        """What the customer may see."""
+        return self.visible().filter(is_private=False)
+
+    def from_team(self, after_seq: Any) -> MessageQuerySet:
+        """What the team or an AI has told the customer behind a position."""
+        return self.public().exclude(author_type=AuthorType.CUSTOMER).filter(seq__gt=after_seq)
 
 
 class Message(models.Model):
@@ -380,3 +411,27 @@ def set_fields(instance: models.Model, values: dict[str, Any]) -> list[str]:
     for name in changed:
         setattr(instance, name, values[name])
     return changed
+
+
+class Restore(models.Model):
+    """A wish to have old conversations in a new browser, and the token of the mail that grants it.
+
+    There is a row for each wish and a digest only where a mail was sent, so that neither
+    the answer nor its time tells whether there was anything to restore.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid, editable=False)
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_index=False)
+    # In lower case.
+    email = models.CharField(max_length=320)
+    request_url = models.TextField()
+    digest = models.CharField(max_length=64, unique=True, null=True)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    sent_at = models.DateTimeField(null=True)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "email"], name="restore_email")]
+
+    def __str__(self) -> str:
+        return str(self.pk)

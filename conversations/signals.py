@@ -1,7 +1,8 @@
-"""Forgets the cached unread count whenever a model that it depends on changes.
+"""Forgets the cached unread count, and what widgets are told, whenever a model changes
+that they depend on.
 
 Writes that send no signals (`QuerySet.update()`, raw SQL, bulk operations) call
-`unread.forget` themselves.
+`unread.forget` and `polls.forget` themselves.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from django.dispatch import receiver
 
 from conversations import unread
 from conversations.models import Ticket
+from conversations.widget import polls
 from projects.models import Project
 
 
@@ -19,9 +21,15 @@ from projects.models import Project
 def forget_after_ticket(
     instance: Ticket, update_fields: Iterable[str] | None = None, **kwargs: Any
 ) -> None:
-    counted = {"status", "unread_team_count", "project"}
-    if update_fields is None or counted.intersection(update_fields):
+    if update_fields is None or _COUNTED.intersection(update_fields):
         unread.forget(instance.project_id)
+    if update_fields is None or _POLLED.intersection(update_fields):
+        polls.forget(instance.pk)
+
+
+_COUNTED = frozenset({"status", "unread_team_count", "project"})
+# A message moves `last_seq`, an edit or deletion `updated_at`.
+_POLLED = frozenset({"status", "last_seq", "updated_at", "unread_customer_count"})
 
 
 @receiver([post_save, post_delete], sender=Project)

@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
-from projects import key_format
+from projects import identities, key_format
 from projects.models import (
     SCOPES,
     ApiKey,
@@ -32,6 +32,7 @@ from projects.models import (
     User,
 )
 from projects.persons import person_name
+from rest.json import differing
 from rest.media import StrictJSONParser
 
 ROTATION_OVERLAP = timedelta(hours=1)
@@ -358,6 +359,15 @@ class PropertiesField(forms.JSONField):
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
     properties = PropertiesField(required=False)
 
+    def clean(self) -> None:
+        super().clean()
+        # What is typed here is more than a claim.
+        properties = self.cleaned_data.get("properties", {})
+        news = differing(properties, self.initial.get("properties") or {})
+        self.instance.claimed = [
+            name for name in self.instance.claimed if name in properties and name not in news
+        ]
+
 
 class DistinctIdFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     """Distinct ids take their project from their person, in which each has one person only."""
@@ -401,6 +411,30 @@ class PersonAdmin(ServiceAdmin):
         persons: QuerySet[Person] = super().get_queryset(request)
         return persons.prefetch_related("distinct_id_rows")
 
+    def save_model(self, request: HttpRequest, obj: Person, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "properties" in form.changed_data:
+            obj.save(update_fields=["claimed"])
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        _forget_links([form.instance])
+        super().save_related(request, form, formsets, change)
+        _forget_links([form.instance])
+
+    def delete_model(self, request: HttpRequest, obj: Person) -> None:
+        _forget_links([obj])
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Person]) -> None:
+        _forget_links(queryset)
+        super().delete_queryset(request, queryset)
+
     def name(self, person: Person) -> str:
         rows = person.distinct_id_rows.all()
         return person_name(person.properties, [row.distinct_id for row in rows])
+
+
+def _forget_links(persons: Iterable[Person]) -> None:
+    rows = PersonDistinctId.objects.filter(person__in=[person.pk for person in persons])
+    for project_id, distinct_id in rows.values_list("project_id", "distinct_id"):
+        identities.forget_links(project_id, [distinct_id])

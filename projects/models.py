@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.contrib.postgres.expressions import ArraySubquery
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.core.exceptions import ValidationError
@@ -356,11 +357,17 @@ class _IsAnyOf(Func):
 
 
 class Person(models.Model):
-    """A customer, under all the distinct ids that they are known by."""
+    """A customer, under all the distinct ids that they are known by.
+
+    `claimed` names the properties that only a browser's events have said, see
+    `projects.persons.claims`; they give way to what an API key or a verified
+    identity says.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_uuid, editable=False)
     project = models.ForeignKey(Project, models.CASCADE, related_name="persons")
     properties = JSONField(default=dict, blank=True)
+    claimed = ArrayField(models.TextField(), default=list, db_default=[], editable=False)
     is_identified = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     search = NamesField(null=True, editable=False)
@@ -391,11 +398,20 @@ class Person(models.Model):
 
 
 class PersonDistinctId(models.Model):
-    """One name that a person is known by; a person may have many, a name has one person."""
+    """One name that a person is known by; a person may have many, a name has one person.
+
+    Names of one person with the same `link` are one customer by the word of an API
+    key or a verified identity; a name without a link is there by a claim alone.
+    `is_identified` once somebody has said that it names a customer, and no mere
+    browser: an API key, a verified identity, or a claim. What is known of a row
+    that says nothing of the two is that no claim has made it.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
     person = models.ForeignKey(Person, models.CASCADE, related_name="distinct_id_rows")
     distinct_id = models.CharField(max_length=400)
+    is_identified = models.BooleanField(db_default=True, editable=False)
+    link = models.UUIDField(null=True, db_default=RandomUUID(), editable=False)
 
     class Meta:
         constraints = [

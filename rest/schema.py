@@ -27,6 +27,10 @@ _PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
         "The person's UUID.",
     ),
+    "ticket_id": (
+        {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+        "The ticket's UUID.",
+    ),
     "short_id": ({"type": "string", "pattern": "^[0-9A-Za-z]{1,16}$"}, "Its short id."),
 }
 _REQUEST_ID = {
@@ -155,6 +159,8 @@ class Schema(AutoSchema):
     """Adds what all endpoints share: scopes, path parameters, error answers and headers."""
 
     view: Any
+    error_serializer: type[serializers.Serializer[Any]] = ErrorSerializer
+    errors = _ERRORS
 
     def get_override_parameters(self) -> list[Any]:
         parameters: list[Any] = [
@@ -178,20 +184,26 @@ class Schema(AutoSchema):
             return None
         scope = getattr(self.view, "required_scopes", {}).get(self.view.action)
         operation["description"] = "\n\n".join(
-            filter(None, [get_doc(getattr(self.view, self.view.action)), f"Scope: `{scope}`."])
+            filter(
+                None,
+                [get_doc(getattr(self.view, self.view.action)), scope and f"Scope: `{scope}`."],
+            )
         )
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "query" and parameter["schema"].get("type") == "array":
                 parameter |= {"style": "form", "explode": False}
-        error = self.resolve_serializer(ErrorSerializer, "response").ref
-        for status, description in _ERRORS.items():
+        error = self.resolve_serializer(self.error_serializer, "response").ref
+        for status, description in self.errors.items():
             if self._may_answer(status, operation):
                 operation["responses"].setdefault(
                     status,
                     {
                         "description": description,
                         "content": {
-                            "application/json": {"schema": error, "example": _error_example(status)}
+                            "application/json": {
+                                "schema": error,
+                                "example": self.error_example(status),
+                            }
                         },
                     },
                 )
@@ -199,6 +211,17 @@ class Schema(AutoSchema):
         for status, answer in operation["responses"].items():
             answer["headers"] = {"X-Request-ID": _REQUEST_ID, **self._headers(status, operation)}
         return operation
+
+    def error_example(self, status: str) -> dict[str, Any]:
+        type_, code, detail, attr = _EXAMPLES[status]
+        failure = {"code": code, "detail": detail, "attr": attr}
+        errors = {"errors": [failure]} if type_ == "validation_error" else {}
+        return {
+            "type": type_,
+            **failure,
+            **errors,
+            "request_id": "5f2b8c7c5c1045d3a5f6e7d8c9b0a1f2",
+        }
 
     def _may_answer(self, status: str, operation: dict[str, Any]) -> bool:
         if status == "404":
@@ -219,7 +242,7 @@ class Schema(AutoSchema):
             return {
                 "Allow": {"description": "The path's methods.", "schema": {"type": "string"}},
             }
-        return {"Retry-After": _RETRY_AFTER} if status == "503" else {}
+        return {"Retry-After": _RETRY_AFTER} if status in ("429", "503") else {}
 
 
 _EXAMPLES = {
@@ -240,6 +263,24 @@ _EXAMPLES = {
         'Unsupported media type "text/plain" in request.',
         None,
     ),
+    "409": (
+        "invalid_request",
+        "conflict",
+        "A request with this Idempotency-Key is still running.",
+        None,
+    ),
+    "422": (
+        "invalid_request",
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for another request.",
+        None,
+    ),
+    "429": (
+        "throttled_error",
+        "throttled",
+        "Request was throttled. Expected available in 12 seconds.",
+        None,
+    ),
     "500": ("server_error", "error", "A server error occurred.", None),
     "503": (
         "server_error",
@@ -250,18 +291,11 @@ _EXAMPLES = {
 }
 
 
-def _error_example(status: str) -> dict[str, Any]:
-    type_, code, detail, attr = _EXAMPLES[status]
-    failure = {"code": code, "detail": detail, "attr": attr}
-    errors = {"errors": [failure]} if type_ == "validation_error" else {}
-    return {"type": type_, **failure, **errors, "request_id": "5f2b8c7c5c1045d3a5f6e7d8c9b0a1f2"}
-
-
 def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Says of each answer's component that all its fields are always there."""
     components = result["components"]
     for name, schema in components["schemas"].items():
-        kept_as_sent = schema.pop("x-kept-as-sent", name.endswith("Request") or name == "Error")
+        kept_as_sent = schema.pop("x-kept-as-sent", name.endswith(("Request", "Error")))
         if not kept_as_sent and "properties" in schema:
             schema["required"] = list(schema["properties"])
     components["securitySchemes"] = {
@@ -270,6 +304,12 @@ def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
             "scheme": "bearer",
             "bearerFormat": "cvk_…",
             "description": "An API key of the project, with the scope that the operation names.",
+        },
+        "PublicToken": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Conversations-Token",
+            "description": "The project's public token, which is no secret.",
         },
         "AgentSession": {
             "type": "apiKey",

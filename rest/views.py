@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
+from rest import idempotency
 from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
 from rest.fields import QueryParameters, StrictObject
@@ -58,7 +59,7 @@ class Endpoint(ViewSetMixin, APIView):
         self.response = self.finalize_response(drf_request, response, *args, **kwargs)
         return self.response
 
-    def run(self, request: Request) -> Response:
+    def run(self, request: Request) -> Any:
         """The action, for a write in one transaction that is tried once more after a conflict."""
         if request.method in _SAFE:
             return self.answer(request)
@@ -71,7 +72,18 @@ class Endpoint(ViewSetMixin, APIView):
         with transaction.atomic():
             return self.answer(request)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Any:
+        """What the action answers, or what it has answered to the same request before."""
+        whose = self.whose_idempotency_key()
+        if whose is None or "HTTP_IDEMPOTENCY_KEY" not in request.META:
+            return self.act(request)
+        return idempotency.once(request, scope=whose, act=lambda: self.act(request))
+
+    def whose_idempotency_key(self) -> str | None:
+        """Among whose requests an Idempotency-Key names one; None: it is not looked at."""
+        return None
+
+    def act(self, request: Request) -> Response:
         self.find()
         self.query = self.read_query(request)
         response: Response = getattr(self, str(self.action))(request)
@@ -109,9 +121,7 @@ class Endpoint(ViewSetMixin, APIView):
         What equals its value in `stored`, the answer that shows the instance, is left
         out, so that it can not be refused.
         """
-        if self.request.META.get(CUT_OFF):
-            raise ParseError("The body ends before its end.")
-        data = self.request.data
+        data = self.whole_body(self.request)
         if stored is not None and isinstance(data, dict):
             data = differing(data, stored)
         serializer = serializer_class(
@@ -122,6 +132,12 @@ class Endpoint(ViewSetMixin, APIView):
         )
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
+
+    def whole_body(self, request: Request) -> Any:
+        """The body as JSON; raises ParseError, also for one that its sender did not end."""
+        if request.META.get(CUT_OFF):
+            raise ParseError("The body ends before its end.")
+        return request.data
 
 
 def _not_utf8(query: str) -> list[str]:

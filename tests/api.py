@@ -75,7 +75,8 @@ def check_against_schema(method: str, url: str, response: Any) -> None:
     ):
         return
     if response.status_code >= 400 and method != "HEAD":
-        _validate("/components/schemas/Error", response)
+        name = "WidgetError" if path.startswith("/api/conversations/") else "Error"
+        _validate(f"/components/schemas/{name}", response)
     template = _template(path.replace("/api/environments/", "/api/projects/"))
     operation = _spec()["paths"].get(template, {}).get(method.lower()) if template else None
     if operation is None:

@@ -7,10 +7,11 @@ goes is named in one place, and nothing has to be connected for it to happen.
 from django.db import transaction
 from django.db.models import Q, Value
 
-from conversations.models import Ticket
+from conversations.models import Restore, Ticket
 from conversations.tickets.verbs import delete_ticket, update_ticket
 from projects.models import Person, address_key, new_uuid
 from projects.persons import find_customers
+from projects.persons.verbs import remove
 
 
 def erase_person(*, person: Person, tickets: bool) -> None:
@@ -33,7 +34,10 @@ def erase_person(*, person: Person, tickets: bool) -> None:
                     # Nobody has proved the new one.
                     identity_verified=None if ticket.identity_verified is None else False,
                 )
-        person.delete()
+        if isinstance(address := person.properties.get("email"), str):
+            wishes = Restore.objects.filter(project_id=person.project_id)
+            wishes.filter(email=address.lower()).delete()
+        remove(person=person)
 
 
 def _tickets_of(person: Person) -> list[Ticket]:

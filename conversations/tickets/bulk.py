@@ -16,6 +16,7 @@ from conversations import unread
 from conversations.models import Assignee, Ticket
 from conversations.tickets.serializers import MAX_TAGS
 from conversations.tickets.verbs import change
+from conversations.widget import polls
 from rest.json import dumps
 
 
@@ -84,6 +85,8 @@ def _change_each(
             _write(changed, sorted({column for names in columns_of.values() for column in names}))
             # Raw SQL sends no signal.
             unread.forget(project_id)
+            for ticket in changed:
+                polls.forget(ticket.pk)
     pks = {ticket.pk for ticket in changed}
     return [pk for pk in dict.fromkeys(ids) if pk in pks]
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -17,6 +18,7 @@ from conversations.models import (
     set_fields,
 )
 from conversations.search import SEARCHED, of_message, of_ticket
+from conversations.widget import polls
 from projects.models import new_uuid
 
 PREVIEW_LENGTH = 500
@@ -29,12 +31,14 @@ def open_ticket(
     project_id: int,
     channel_source: str = ChannelSource.API,
     message: str | None = None,
+    message_id: UUID | None = None,
     **fields: Any,
 ) -> Ticket:
     """A new ticket with the project's next number, and the customer's first message.
 
-    `fields` are the writable fields of a ticket, validated. An explicit `status`
-    wins over the one that snoozing brings.
+    The message has the ticket's time, and the id `message_id`. `fields` are the
+    writable fields of a ticket, validated. An explicit `status` wins over the one that
+    snoozing brings.
     """
     now = timezone.now()
     ticket = Ticket(
@@ -53,6 +57,7 @@ def open_ticket(
             # Before its ticket, whose foreign key is checked at the commit: inserting
             # the ticket locks the project's counter, and every other new ticket waits.
             Message.objects.create(
+                id=message_id or new_uuid(),
                 project_id=project_id,
                 ticket_id=ticket.pk,
                 seq=1,
@@ -78,6 +83,7 @@ def update_ticket(*, ticket: Ticket, **fields: Any) -> list[str]:
     else:
         # The change may have been made by a process that died before it could forget.
         unread.forget(ticket.project_id)
+        polls.forget(ticket.pk)
     return changed
 
 
@@ -169,8 +175,9 @@ def wake_tickets() -> list[Any]:
             cursor.execute(WAKE, {"now": now, "limit": WAKE_AT_ONCE})
             woken = cursor.fetchall()
         # Raw SQL sends no signal.
-        for project_id in {project_id for _, project_id in woken}:
+        for ticket_id, project_id in woken:
             unread.forget(project_id)
+            polls.forget(ticket_id)
     return [ticket_id for ticket_id, _ in woken]
 
 

@@ -28,7 +28,10 @@ class Customers:
 def find_customers(
     project_id: int, *, distinct_ids: Iterable[str], emails: Iterable[str] = ()
 ) -> Customers:
-    """All persons known by any of these, in one query however many there are."""
+    """All persons known by any of these, in one query however many there are.
+
+    Nobody has an address who merely claims it: others write from there.
+    """
     found = PersonDistinctId.objects.filter(
         project_id=project_id, distinct_id__in=set(distinct_ids)
     ).values("person")
@@ -45,7 +48,7 @@ def find_customers(
         for distinct_id in person.distinct_ids:
             by_distinct_id[distinct_id] = answer
         email = person.properties.get("email")
-        if isinstance(email, str):
+        if isinstance(email, str) and "email" not in person.claimed:
             by_email.setdefault(email.lower(), answer)
     return Customers(by_distinct_id, by_email)
 

@@ -116,7 +116,9 @@ class NewPersonSerializer(PersonSerializer):
     """A person as an API key knows them: by these distinct ids, with these properties."""
 
     distinct_ids = DistinctIdsField(
-        help_text="Those that are new are added to the person that the others belong to."
+        help_text="All of them are one customer from then on. Those that are new are added to "
+        "the person that the others belong to; so are those that a browser's events alone have "
+        "put under a person who is known by other ids."
     )
 
 

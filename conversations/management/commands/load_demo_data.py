@@ -177,7 +177,12 @@ def _add_customers(project: Project) -> None:
     }
     Person.objects.bulk_create(persons.values())
     PersonDistinctId.objects.bulk_create(
-        PersonDistinctId(project=project, person=persons[name], distinct_id=distinct_id)
+        PersonDistinctId(
+            project=project,
+            person=persons[name],
+            distinct_id=distinct_id,
+            link=persons[name].pk,
+        )
         for name, (distinct_ids, _) in CUSTOMERS.items()
         for distinct_id in distinct_ids
     )

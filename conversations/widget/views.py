@@ -1,0 +1,380 @@
+"""The customer's side over HTTP, called by the chat widget from its customers' pages."""
+
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
+
+import orjson
+from django.core.exceptions import RequestDataTooBig
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, PermissionDenied, Throttled
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from conversations import unread
+from conversations.models import Ticket
+from conversations.widget import polls, restores, verbs
+from conversations.widget.access import (
+    Caller,
+    digest_of,
+    digest_of_credentials,
+    identified,
+)
+from conversations.widget.jobs import send_restore_link
+from conversations.widget.polls import Standing
+from conversations.widget.schema import WidgetSchema
+from conversations.widget.serializers import (
+    PollQuery,
+    WidgetCallerSerializer,
+    WidgetNewsSerializer,
+    WidgetRestoreAcceptedSerializer,
+    WidgetRestoredSerializer,
+    WidgetRestoreSerializer,
+    WidgetRestoreWishSerializer,
+    WidgetSeenSerializer,
+    WidgetSendSerializer,
+    WidgetSentSerializer,
+    WidgetTicketsQuery,
+    WidgetTicketsSerializer,
+    news_json,
+    sent_json,
+    widget_ticket_json,
+)
+from projects import tokens
+from projects.tokens import PublicProject
+from rest import leases, limits
+from rest.fields import UUID_FORM
+from rest.limits import Limit, Verdict
+from rest.proxies import client_network
+from rest.views import Endpoint
+
+_SAFE = ("GET", "HEAD")
+# An open widget asks 12 times a minute; a few of them may share a session in as many tabs.
+_POLLS = 300
+_WRITES_OF_SESSION, _WRITES_OF_ADDRESS = 30, 1000
+
+
+class WidgetEndpoint(Endpoint):
+    """An endpoint under /api/conversations/v1/widget/.
+
+    A project is named by its public token, which anybody may know; what opens tickets
+    is a `Caller`. Unknown fields and parameters are ignored, as posthog-js may send new
+    ones; errors say what they are under `error`, too.
+    """
+
+    authentication_classes = []
+    permission_classes = []
+    schema = WidgetSchema()
+    project: PublicProject
+    seen: dict[str, bytes | None]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        token = request.META.get("HTTP_X_CONVERSATIONS_TOKEN", "")
+        known = tokens.cache_key(token)
+        counted = self._counted(request)
+        verdict = _take(counted, [known, *self.cached_keys()])
+        self.seen = verdict.values
+        project = tokens.look_up(token, self.seen.get(known)) if token else None
+        if project is None or not project.conversations_enabled:
+            raise PermissionDenied("The token is not that of a project with conversations.")
+        self.project = project
+        origin = _origin(request)
+        if project.widget_domains and not (_is_among(origin, project) or _is_ours(origin, request)):
+            raise PermissionDenied("The widget may not be used on pages of this origin.")
+        if self.seen.get(known) is None:
+            # Until the token was known to be one, the call was not counted.
+            verdict = _take(counted, [])
+        if verdict.wait:
+            raise Throttled(verdict.wait)
+
+    def _counted(self, request: Request) -> list[Limit]:
+        digest = digest_of_credentials(_credentials(request))
+        if request.method in _SAFE:
+            return [Limit(f"widget:poll:{digest}", _POLLS, 60)]
+        return [
+            Limit(f"widget:session:{digest}", _WRITES_OF_SESSION, 60),
+            Limit(f"widget:address:{client_network(request)}", _WRITES_OF_ADDRESS, 3600),
+        ]
+
+    def cached_keys(self) -> list[str]:
+        """Cache keys that the action needs, and finds in `self.seen`."""
+        return []
+
+    def act(self, request: Request) -> Response:
+        # What opens the ticket is in the query or the body, so they come before it is found.
+        self.query = self.read_query(request)
+        response: Response = getattr(self, str(self.action))(request)
+        return response
+
+    def read_query(self, request: Request) -> dict[str, Any]:
+        serializer_class = self.query_serializers.get(str(self.action))
+        if serializer_class is None:
+            return {}
+        return _validated(serializer_class(data=request.query_params.dict()))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        body: dict[str, Any] = response.data
+        body["error"] = body["detail"]
+        if response.status_code == 400:
+            body["error"], body["details"] = "Invalid request data", {}
+            for failure in body.get("errors", [body]):
+                name = failure["attr"] or "non_field_errors"
+                body["details"].setdefault(name, []).append(failure["detail"])
+        return response
+
+    def standing_of(self, caller: Caller, ticket_id: UUID) -> Standing:
+        """How the caller's ticket stands; raises NotFound and PermissionDenied."""
+        standing = polls.standing(ticket_id, self.seen.get(polls.cache_key(ticket_id)))
+        if standing is None or standing.project_id != self.project.id:
+            raise NotFound("Ticket not found")
+        if not caller.opens(
+            session_digest=standing.session_digest, distinct_id=standing.distinct_id
+        ):
+            raise PermissionDenied("Forbidden")
+        return standing
+
+    def lock(self, caller: Caller, ticket_id: UUID) -> Ticket:
+        """The caller's ticket, locked; raises NotFound and PermissionDenied."""
+        # Before the lock, which is not for those who only know an id.
+        self.standing_of(caller, ticket_id)
+        tickets = Ticket.objects.in_project(self.project.id).select_for_update()
+        ticket = tickets.filter(pk=ticket_id).first()
+        if ticket is None:
+            raise NotFound("Ticket not found")
+        session_id = ticket.widget_session_id
+        digest = None if session_id is None else digest_of(session_id)
+        if not caller.opens(session_digest=digest, distinct_id=ticket.distinct_id):
+            raise PermissionDenied("Forbidden")
+        return ticket
+
+    @property
+    def ticket_id(self) -> UUID:
+        named = self.kwargs["ticket_id"]
+        if not UUID_FORM.fullmatch(named):
+            raise NotFound("Ticket not found")
+        return UUID(named)
+
+    def read_widget_body(
+        self, request: Request, serializer_class: type[serializers.Serializer[Any]]
+    ) -> dict[str, Any]:
+        return _validated(serializer_class(data=self.whole_body(request)))
+
+
+def _take(counted: list[Limit], keys: list[str]) -> Verdict:
+    """Counts the call, and reads what is cached in the same round trip.
+
+    Without Redis the call is let through.
+    """
+    try:
+        return limits.take(counted, reading=keys)
+    except leases.CacheDown:
+        return Verdict(0, {})
+
+
+def _validated(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def _credentials(request: Request) -> Any:
+    """What a request gives of who asks, before it is known to be well formed."""
+    if request.method in _SAFE:
+        return request.query_params
+    try:
+        # Read as a whole, it is there for the parser as well.
+        return orjson.loads(request._request.body)
+    except (ValueError, RequestDataTooBig):
+        return {}
+
+
+# --- Pages -------------------------------------------------------------------
+
+
+def _origin(request: Request) -> SplitResult | None:
+    """Of which origin the page is that asks; a browser leaves Origin out on a page of ours."""
+    named = request.META.get("HTTP_ORIGIN") or request.META.get("HTTP_REFERER", "")
+    try:
+        origin = urlsplit(named)
+        return origin if origin.hostname else None
+    except ValueError:
+        return None
+
+
+def _is_among(page: SplitResult | None, project: PublicProject) -> bool:
+    return page is not None and page.hostname in project.widget_domains
+
+
+def _is_ours(page: SplitResult | None, request: Request) -> bool:
+    return page is not None and (page.scheme, page.netloc) == (request.scheme, request.get_host())
+
+
+# --- The endpoints -----------------------------------------------------------
+
+
+class SendView(WidgetEndpoint):
+    """`message`: what a customer writes."""
+
+    def whose_idempotency_key(self) -> str | None:
+        digest = digest_of_credentials(_credentials(self.request))
+        return f"widget:{self.project.id}:{digest}"
+
+    @extend_schema(
+        operation_id="widget_message_create",
+        request=WidgetSendSerializer,
+        responses={200: WidgetSentSerializer},
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": 255},
+                OpenApiParameter.HEADER,
+                description="The same request with the same key gets the same answer, and is "
+                "done once; kept for 24 hours.",
+            )
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Opens a ticket, or appends to the caller's own."""
+        body = self.read_widget_body(request, WidgetSendSerializer)
+        caller = identified(self.project, body)
+        ticket_id = body.get("ticket_id")
+        sent = verbs.send_message(
+            project=self.project,
+            caller=caller,
+            ticket=None if ticket_id is None else self.lock(caller, ticket_id),
+            content=body["message"],
+            distinct_id=body.get("distinct_id") or "",
+            traits=body.get("traits") or {},
+            session_id=body.get("session_id"),
+            session_context=body.get("session_context") or {},
+        )
+        return Response(sent_json(sent))
+
+    def answer(self, request: Request) -> Any:
+        response = super().answer(request)
+        # The first try of what is replayed may have died before it could forget.
+        unread.forget(self.project.id)
+        return response
+
+
+class PollView(WidgetEndpoint):
+    """`messages/{ticket_id}`: what is new."""
+
+    query_serializers: dict[str, Any] = {"retrieve": PollQuery}
+
+    def cached_keys(self) -> list[str]:
+        return [polls.cache_key(self.kwargs["ticket_id"])]
+
+    @extend_schema(operation_id="widget_messages_retrieve", responses=WidgetNewsSerializer)
+    def retrieve(self, request: Request) -> Response:
+        """The next public messages behind `after`.
+
+        None is skipped, also none of the team that was committed before `after` and in no
+        answer yet: such come first, alone, with a `created_at` just behind `after`.
+        """
+        ticket_id, after = self.ticket_id, self.query.get("after")
+        standing = self.standing_of(identified(self.project, self.query), ticket_id)
+        news: polls.News | None
+        if standing.has_nothing_after(after):
+            news = polls.News(standing.status, standing.unread, [], has_more=False)
+        else:
+            news = polls.fetch(ticket_id=ticket_id, after=after, limit=self.query["limit"])
+        if news is None:
+            raise NotFound("Ticket not found")
+        return Response(news_json(ticket_id, news))
+
+
+class SeenView(WidgetEndpoint):
+    """`messages/{ticket_id}/read`: the customer has seen what polls returned."""
+
+    @extend_schema(
+        operation_id="widget_messages_read_create",
+        request=WidgetCallerSerializer,
+        responses={200: WidgetSeenSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Marks what polls have returned as seen; what came since stays unread."""
+        ticket_id = self.ticket_id
+        caller = identified(self.project, self.read_widget_body(request, WidgetCallerSerializer))
+        count = polls.mark_seen(ticket=self.lock(caller, ticket_id))
+        return Response({"success": True, "unread_count": count})
+
+
+class TicketsView(WidgetEndpoint):
+    """`tickets`: the caller's conversations."""
+
+    query_serializers: dict[str, Any] = {"list": WidgetTicketsQuery}
+
+    @extend_schema(operation_id="widget_tickets_list", responses=WidgetTicketsSerializer)
+    def list(self, request: Request) -> Response:
+        """Newest first."""
+        caller = identified(self.project, self.query)
+        tickets = Ticket.objects.in_project(self.project.id).of_caller(
+            session_id=caller.session_id, distinct_ids=caller.distinct_ids
+        )
+        if "status" in self.query:
+            tickets = tickets.filter(status=self.query["status"])
+        start, limit = self.query["offset"], self.query["limit"]
+        rows = tickets.order_by("-created_at", "-pk")[start : start + limit]
+        return Response(
+            {"count": tickets.count(), "results": [widget_ticket_json(row) for row in rows]}
+        )
+
+
+class RestoreRequestView(WidgetEndpoint):
+    """`restore/request`: a link by mail."""
+
+    @extend_schema(
+        operation_id="widget_restore_request_create",
+        request=WidgetRestoreWishSerializer,
+        responses={200: WidgetRestoreAcceptedSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Mails a link that opens the address's conversations, if there are any.
+
+        The answer is the same, and takes the same time, if there are none.
+        """
+        body = self.read_widget_body(request, WidgetRestoreWishSerializer)
+        origin, page = _origin(request), restores.page_of(body["request_url"])
+        is_here = _is_among(page, self.project) or _is_ours(page, request)
+        if page is None or origin is None or not is_here or _place(page) != _place(origin):
+            raise PermissionDenied("The request_url is not that of a page that may use the widget.")
+        if not self.project.widget_restore_enabled:
+            raise PermissionDenied("Conversations of this project can not be restored.")
+        restore = restores.request_restore(
+            project_id=self.project.id, email=body["email"], request_url=body["request_url"]
+        )
+        send_restore_link.defer(restore_id=str(restore.pk))
+        return Response({"ok": True})
+
+
+def _place(page: SplitResult) -> tuple[str, str | None, int | None]:
+    return page.scheme, page.hostname, page.port or {"http": 80, "https": 443}.get(page.scheme)
+
+
+class RestoreView(WidgetEndpoint):
+    """`restore`: the link was followed."""
+
+    @extend_schema(
+        operation_id="widget_restore_create",
+        request=WidgetRestoreSerializer,
+        responses={200: WidgetRestoredSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Gives the tickets of the mail's address to this session. A token works once."""
+        body = self.read_widget_body(request, WidgetRestoreSerializer)
+        session_id = body["widget_session_id"]
+        status, ticket_ids = restores.redeem(
+            project_id=self.project.id, token=body["restore_token"], session_id=session_id
+        )
+        if status != "success":
+            return Response({"status": status})
+        return Response(
+            {
+                "status": status,
+                "widget_session_id": session_id,
+                "migrated_ticket_ids": ticket_ids,
+            }
+        )
