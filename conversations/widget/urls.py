@@ -15,7 +15,7 @@ urlpatterns = [
     path("message", SendView.as_view({"post": "create"})),
     path("messages/<str:ticket_id>", PollView.as_view({"get": "retrieve"})),
     path("messages/<str:ticket_id>/read", SeenView.as_view({"post": "create"})),
-    path("tickets", TicketsView.as_view({"get": "list"})),
+    path("tickets", TicketsView.as_view({"get": "retrieve"})),
     path("restore/request", RestoreRequestView.as_view({"post": "create"})),
     path("restore", RestoreView.as_view({"post": "create"})),
 ]

@@ -29,6 +29,18 @@ class Sent:
     created_at: datetime
 
 
+def introduce(*, project: PublicProject, caller: Caller, traits: dict[str, str]) -> None:
+    """Makes a verified customer a person, by what they say of themself.
+
+    Before their ticket is locked: persons come first in the order of locks.
+    """
+    if caller.identity is not None:
+        properties: dict[str, Any] = {
+            name: traits[name] for name in ("name", "email") if name in traits
+        }
+        vouch(project_id=project.id, distinct_id=caller.identity, properties=properties)
+
+
 def send_message(
     *,
     project: PublicProject,
@@ -47,12 +59,6 @@ def send_message(
     distinct_id stays what it is.
     """
     with transaction.atomic(savepoint=False):
-        if caller.identity is not None:
-            vouch(
-                project_id=project.id,
-                distinct_id=caller.identity,
-                properties={name: traits[name] for name in ("name", "email") if name in traits},
-            )
         if ticket is None:
             return _open(project, caller, content, distinct_id, traits, session_id, session_context)
         changes: dict[str, Any] = {}

@@ -239,14 +239,15 @@ class SendView(WidgetEndpoint):
         """Opens a ticket, or appends to the caller's own."""
         body = self.read_widget_body(request, WidgetSendSerializer)
         caller = identified(self.project, body)
-        ticket_id = body.get("ticket_id")
+        traits, ticket_id = body.get("traits") or {}, body.get("ticket_id")
+        verbs.introduce(project=self.project, caller=caller, traits=traits)
         sent = verbs.send_message(
             project=self.project,
             caller=caller,
             ticket=None if ticket_id is None else self.lock(caller, ticket_id),
             content=body["message"],
             distinct_id=body.get("distinct_id") or "",
-            traits=body.get("traits") or {},
+            traits=traits,
             session_id=body.get("session_id"),
             session_context=body.get("session_context") or {},
         )
@@ -305,10 +306,10 @@ class SeenView(WidgetEndpoint):
 class TicketsView(WidgetEndpoint):
     """`tickets`: the caller's conversations."""
 
-    query_serializers: dict[str, Any] = {"list": WidgetTicketsQuery}
+    query_serializers: dict[str, Any] = {"retrieve": WidgetTicketsQuery}
 
     @extend_schema(operation_id="widget_tickets_list", responses=WidgetTicketsSerializer)
-    def list(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response:
         """Newest first."""
         caller = identified(self.project, self.query)
         tickets = Ticket.objects.in_project(self.project.id).of_caller(
