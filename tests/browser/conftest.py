@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from config import embedded
-from tests.browser.people import Customer, Team
+from tests.browser.people import Customer, Team, eventually
 from tests.make_run import Run, copied_checkout
 from tests.needs import need_chromium, need_posthog_js
 
@@ -50,8 +50,20 @@ class Service:
     def url(self) -> str:
         return self.run.url
 
-    def messages(self) -> list[Message]:
-        return [message_from_bytes(path.read_bytes()) for path in sorted(self.mail.iterdir())]
+    def link_mailed_to(self, address: str) -> str:
+        """Waits for the mail, the only one to this address."""
+        eventually(lambda: len(self._mails_to(address)), 1)
+        [mail] = self._mails_to(address)
+        body = mail.get_payload(decode=True)
+        assert isinstance(body, bytes)
+        [link] = re.findall(r"http://\S+", body.decode())
+        return str(link)
+
+    def _mails_to(self, address: str) -> list[Message]:
+        written = [path.read_bytes() for path in self.mail.iterdir()]
+        # Django's backend ends each mail with such a line.
+        mails = [message_from_bytes(mail) for mail in written if mail.endswith(b"-" * 79 + b"\n")]
+        return [mail for mail in mails if mail["To"] == address]
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,14 @@ class Customer:
         with self.page.expect_response(is_sending):
             self.widget.get_by_label("Send message").click()
 
+    def ask_for_a_link(self, email: str) -> None:
+        """Asks for conversations of another browser; the chat is open."""
+        self.widget.get_by_role("button", name="Recover them here").click()
+        self.widget.get_by_placeholder("you@example.com").fill(email)
+        self.widget.get_by_role("button", name="Send restore link").click()
+        sent = self.widget.get_by_text("Check your email")
+        expect(sent).to_be_visible(timeout=PATIENCE * 1000)
+
     def sees(self, text: str) -> None:
         """Waits until the chat shows this text, exactly once."""
         shown = self.widget.get_by_text(text, exact=True)
