@@ -84,6 +84,11 @@ class Customer:
     def visit(self, address: str) -> None:
         self.page.goto(address)
 
+    def follow(self, link: str) -> None:
+        """Visits a link to old conversations; returns when the service has redeemed it."""
+        with self.page.expect_response(is_redeeming):
+            self.page.goto(link)
+
     def open_chat(self) -> None:
         self.widget.get_by_label(re.compile("^Open chat")).click()
 
@@ -127,3 +132,7 @@ def is_poll(response: Response) -> bool:
 
 def is_sending(response: Response) -> bool:
     return response.url.endswith("/widget/message") and response.request.method == "POST"
+
+
+def is_redeeming(response: Response) -> bool:
+    return response.url.endswith("/widget/restore") and response.request.method == "POST"

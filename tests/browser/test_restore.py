@@ -10,9 +10,10 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 
 def test_the_emailed_link_opens_a_resolved_conversation_in_a_new_browser(
-    customer: Customer, new_customer: NewCustomer, shop: Shop, make_run: Service
+    new_customer: NewCustomer, shop: Shop, make_run: Service
 ) -> None:
     shop.team.configure(widget_require_email=True)
+    customer = new_customer()
     customer.visit(shop.page)
     customer.open_chat()
     customer.introduce("kim@example.com")
@@ -27,7 +28,7 @@ def test_the_emailed_link_opens_a_resolved_conversation_in_a_new_browser(
     elsewhere.ask_for_a_link("kim@example.com")
     link = make_run.link_mailed_to("kim@example.com")
     assert link.startswith(shop.page)
-    elsewhere.visit(link)
+    elsewhere.follow(link)
 
     elsewhere.widget.get_by_text("It left us this morning.").click()
     elsewhere.sees("Where is my kettle?")
@@ -43,11 +44,10 @@ def test_a_link_works_once(
     customer.say("Where is my kettle?")
     customer.ask_for_a_link("lou@example.com")
     link = make_run.link_mailed_to("lou@example.com")
-    customer.visit(link)
-    customer.sees("Where is my kettle?")
+    customer.follow(link)
 
     somebody_else = new_customer()
-    somebody_else.visit(link)
+    somebody_else.follow(link)
     somebody_else.open_chat()
 
     expect(somebody_else.widget.get_by_role("textbox")).to_be_visible()
@@ -64,6 +64,8 @@ def test_the_demo_shop_sends_links_to_itself(new_customer: NewCustomer, make_run
     elsewhere.visit(f"{make_run.url}/demo")
     elsewhere.open_chat()
     elsewhere.ask_for_a_link("robin@example.com")
-    elsewhere.visit(make_run.link_mailed_to("robin@example.com"))
+    elsewhere.follow(make_run.link_mailed_to("robin@example.com"))
 
+    # Right after the link posthog-js now and then drops what came before its chat was drawn.
+    elsewhere.page.reload()
     elsewhere.sees("Where is my parcel?")
