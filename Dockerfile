@@ -1,5 +1,6 @@
 # The service's image: `docker compose up` builds and runs it, see docker-compose.yml.
 ARG PYTHON=python:3.13.9-slim-bookworm
+ARG NODE=node:22-bookworm-slim
 
 FROM ${PYTHON} AS build
 COPY requirements.lock /
@@ -8,6 +9,12 @@ RUN python -m venv /venv \
     && /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --no-deps --only-binary=:all: -r /requirements.lock \
     && /venv/bin/python -m pip uninstall --yes pip
+
+# Nothing of Node is in the final image; what npm fetches, it checks against the lock.
+FROM ${NODE} AS widget
+WORKDIR /widget
+COPY conversations/widget/js/package.json conversations/widget/js/package-lock.json conversations/widget/js/.npmrc ./
+RUN npm ci --ignore-scripts
 
 FROM ${PYTHON}
 ENV PATH=/venv/bin:$PATH \
@@ -24,6 +31,9 @@ COPY config ./config
 COPY rest ./rest
 COPY projects ./projects
 COPY conversations ./conversations
+ARG POSTHOG_JS=conversations/widget/js/node_modules/posthog-js
+COPY --from=widget /widget/node_modules/posthog-js/package.json ./${POSTHOG_JS}/
+COPY --from=widget /widget/node_modules/posthog-js/dist/*.js ./${POSTHOG_JS}/dist/
 # Owned by root: the service can't change its own code.
 RUN python -m compileall -q /app
 USER 10001

@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench lock venv
+.PHONY: help run test lint schema bench lock widget venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -17,11 +17,11 @@ help: ## list what there is to do
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	echo 'Variables: PORT=8001 HOST=0.0.0.0 DEMO=0 make run; ARGS="-k unread -x" make test; PYTHON=python3.12.'
 
-run: venv ## start the service with PostgreSQL, Redis and demo data; Ctrl-C stops it all
+run: venv widget-if-possible ## start the service with PostgreSQL, Redis and demo data; Ctrl-C stops it all
 	exec $(PYTHON_IN_VENV) -m config.run
 
-test: venv ## run the tests in parallel (ARGS="-k name")
-	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(ARGS)
+test: venv widget-if-possible ## run the tests in parallel (ARGS="-k name")
+	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: venv ## check format, style, types, missing migrations, and openapi.yaml
 	set -e; \
@@ -50,6 +50,23 @@ lock: venv ## pin the dependencies anew after a change of pyproject.toml (ARGS=-
 	echo 'Resolving ...'; \
 	"$$folder/bin/"$(LOCK) -o requirements.lock; \
 	"$$folder/bin/"$(LOCK) --extra dev -o requirements-dev.lock
+
+WIDGET := conversations/widget/js
+
+widget: ## install posthog-js, the customer's side, from npm
+	cd $(WIDGET) && npm ci --ignore-scripts
+	cp $(WIDGET)/package-lock.json $(WIDGET)/node_modules/installed
+
+# The service works without it, so whatever is missing is told, and no reason to stop.
+widget-if-possible:
+	if cmp -s $(WIDGET)/package-lock.json $(WIDGET)/node_modules/installed; then exit 0; fi; \
+	if ! command -v npm >/dev/null; then \
+		echo 'No npm here, so no posthog-js and no chat at /demo; with Node.js: make widget'; exit 0; \
+	fi; \
+	echo 'Installing posthog-js from npm ...'; \
+	log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	$(MAKE) widget >"$$log" 2>&1 || \
+		echo "posthog-js could not be installed, so no chat at /demo: $$(grep -m 1 'npm error' "$$log"); again: make widget"
 
 # An environment that works is kept, so that a service which runs from it goes on running.
 # The stamp holds the interpreter and the whole lock, and is written last: an interrupted

@@ -80,6 +80,8 @@ def run(started: contextlib.ExitStack) -> None:
     if os.environ.get("DEMO", "1") != "0":
         with step("Demo data"):
             demo = json.loads(manage("load_demo_data", "--json", environment=environment))
+    if "project_id" in demo:
+        environment.setdefault("DEMO_PROJECT", str(demo["project_id"]))
 
     children: dict[str, subprocess.Popen[bytes]] = {}
     for name, command in SERVICES.items():
@@ -98,6 +100,8 @@ def summary(url: str, demo: dict[str, Any], servers: dict[str, embedded.Server])
     count = f"{url}/api/projects/@current/conversations/tickets/unread_count"
     lines = ["", f"The service runs at {url}", "", f"  API documentation  {url}/api/docs"]
     lines += [f"  Log in             {url}/login", f"  Admin site         {url}/admin"]
+    if "project_id" in demo:
+        lines += [f"  Demo shop          {url}/demo (chat as its customer)"]
     if email := demo.get("agent_email"):
         lines += [f"  Demo agent         {email}, password {demo.get('agent_password', '?')}"]
     if key := demo.get("api_key"):

@@ -174,6 +174,17 @@ USE_I18N = False
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "conversations.widget.posthog_js.Finder",
+]
+# What posthog-js loads from the folder of its own version never changes there.
+WHITENOISE_IMMUTABLE_FILE_TEST = rf"^{STATIC_URL}\d+\.\d+\.\d+/"
+
+# --- The demo ----------------------------------------------------------------
+
+# The project whose customers use the invented shop at /demo.
+DEMO_PROJECT = env.int("DEMO_PROJECT", None)
 
 # --- Agents' sessions --------------------------------------------------------
 

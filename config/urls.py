@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, PermissionDenied
 
+from conversations.demo.views import shop
 from projects.project.views import ProjectViewSet
 from rest.docs import DocsView, RedocView, SchemaView
 from rest.views import api_error_response
@@ -22,6 +23,7 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
     path("api/redoc", RedocView.as_view(url_name="schema"), name="redoc"),
+    path("demo", shop, name="demo"),
     path("", include("projects.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,6 +1,9 @@
 """The worker and its queue: in the transaction of the change, through kills and restarts."""
 
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -30,7 +33,7 @@ from tests.jobs import (
     run_jobs,
     running_worker,
 )
-from tests.service import _database_url, running_service
+from tests.service import _database_url, running_service, service_environment
 from tests.threads import wait_until_blocked
 
 PATIENCE = 40.0
@@ -71,6 +74,27 @@ def _clear() -> None:
 
 
 # --- The queue ---------------------------------------------------------------
+
+
+def test_a_worker_knows_every_job() -> None:
+    # In a process of its own: in this one the views have imported what a worker might lack.
+    known = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import django; django.setup(); from procrastinate.contrib.django "
+            "import app; print(*app.tasks)",
+        ],
+        env=service_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    sources = [path.read_text() for path in Path("conversations").rglob("jobs.py")]
+    named = [name for source in sources for name in re.findall(r'\.task\(\s*name="(\w+)"', source)]
+
+    assert len(named) >= 4
+    assert set(named) <= set(known)
 
 
 def test_a_job_is_part_of_the_transaction_that_enqueues_it() -> None:

@@ -1,15 +1,10 @@
 """`make run` as a person meets it, in a copy of this checkout with a state of its own."""
 
-import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,91 +13,15 @@ from pathlib import Path
 import pytest
 
 from config import embedded
-from tests.plugin import need_servers_of_our_own, private_folder
-
-PATIENCE = 90
-
-
-class Run:
-    """A `python -m config.run`, which is what `make run` executes after installing."""
-
-    def __init__(self, checkout: Path, port: int, **environment: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("DATABASE_URL", "REDIS_URL", "CACHE_KEY_PREFIX", "HOST", "DEMO")
-        }
-        self.log = checkout / f"run-{time.monotonic_ns()}.log"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "config.run"],
-                cwd=checkout,
-                env=kept | {"PORT": str(port), **environment},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text()
-
-    def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while "Ctrl-C stops everything" not in self.output:
-            assert self.process.poll() is None, self.output
-            assert time.monotonic() < deadline, self.output
-            time.sleep(0.05)
-
-    def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def get(self, path: str, **headers: str) -> bytes:
-        request = urllib.request.Request(self.url + path, headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as response:
-            body: bytes = response.read()
-        return body
-
+from tests.make_run import PATIENCE, Run, copied_checkout
 
 Start = Callable[..., Run]
 
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Path]:
-    need_servers_of_our_own()
-    with private_folder() as folder:
-        copy = folder / "checkout"
-        for name in ("config", "rest", "projects", "conversations"):
-            shutil.copytree(
-                embedded.CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        shutil.copy(embedded.CHECKOUT / "manage.py", copy)
-        with state_of(copy, folder / "state") as state:
-            # What has been fetched once need not be fetched for a test.
-            if (programs := embedded.state_dir() / "bin").is_dir():
-                shutil.copytree(programs, state / "bin")
-                for path in [state / "bin", *(state / "bin").rglob("*")]:
-                    embedded.give_to_servers(path)
-            yield copy
-
-
-@contextlib.contextmanager
-def state_of(checkout: Path, folder: Path) -> Iterator[Path]:
-    """Puts the copy's state into a folder that goes away with it, wherever it would lie."""
-    where = subprocess.run(
-        [sys.executable, "-c", "from config import embedded; print(embedded._state_path())"],
-        cwd=checkout,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    embedded.make_folder(folder)
-    link = Path(where.stdout.strip())
-    link.symlink_to(folder)
-    yield folder
-    link.unlink()
+    with copied_checkout() as copy:
+        yield copy
 
 
 @pytest.fixture
@@ -142,6 +61,9 @@ def test_it_serves_the_demo_refuses_a_second_start_and_finds_the_data_again(
         run.get(command.group(1).removeprefix(run.url), Authorization=f"Bearer {key}")
     )
     assert count["count"] >= 0
+    shop = re.search(r"Demo shop +(http://\S+/demo) ", run.output)
+    assert shop is not None
+    assert b"Slow Pour" in run.get(shop.group(1).removeprefix(run.url))
 
     second = start()
     assert second.process.wait(PATIENCE) == 1
@@ -157,20 +79,12 @@ def test_it_serves_the_demo_refuses_a_second_start_and_finds_the_data_again(
     assert shown_key(again) == key
 
 
-def test_manage_py_in_another_terminal_attaches_to_it(start: Start, checkout: Path) -> None:
+def test_manage_py_in_another_terminal_attaches_to_it(start: Start) -> None:
     run = start(DEMO="0")
     run.wait_until_ready()
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("DATABASE_URL", "REDIS_URL")
-    }
 
-    done = subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--check"], cwd=checkout, env=environment
-    )
-
-    assert done.returncode == 0
+    # It fails where there is no database, and where that has no tables.
+    run.manage("migrate", "--check")
 
 
 def test_it_starts_again_after_it_was_killed(start: Start) -> None:

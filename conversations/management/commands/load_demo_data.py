@@ -142,7 +142,9 @@ def _find_project(agent: User, stored: dict[str, Any]) -> Project | None:
 
 
 def _make_project(agent: User) -> Project:
-    project = Project.objects.create(name=PROJECT_NAME, widget_greeting_text="How can we help?")
+    project = Project.objects.create(
+        name=PROJECT_NAME, widget_greeting_text="How can we help?", widget_color="#8a3d1a"
+    )
     agents = {"dana": agent}
     for name in AGENTS.keys() - agents.keys():
         email, full_name = AGENTS[name]
