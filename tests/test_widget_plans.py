@@ -75,6 +75,17 @@ def test_news_of_a_long_conversation_are_read_from_its_end(browser: Browser) -> 
             """,
             [MESSAGES, ticket_id],
         )
+        # And one in each ticket besides, so that there is something to pass over.
+        cursor.execute(
+            """
+            INSERT INTO conversations_message (
+                id, project_id, ticket_id, seq, author_type, content, is_private, created_at
+            )
+            SELECT gen_random_uuid(), project_id, id, 1, 'customer', 'Hi', FALSE, created_at
+            FROM conversations_ticket WHERE channel_source = 'api'
+            ON CONFLICT DO NOTHING
+            """
+        )
         cursor.execute("ANALYZE conversations_message")
     Ticket.objects.filter(pk=ticket_id).update(
         last_seq=MESSAGES, customer_delivered_seq=MESSAGES - 3
