@@ -12,7 +12,7 @@ import orjson
 from projects.models import Project
 from rest import leases
 
-_LIFETIME_MS = 60_000
+_LIFETIME_MS = 300_000
 _MAX_TOKEN = 64
 
 
