@@ -1,5 +1,7 @@
 """Every route of the service."""
 
+import re
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import include, path
@@ -23,14 +25,19 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
     path("api/redoc", RedocView.as_view(url_name="schema"), name="redoc"),
+    path("array/", include("projects.remote_config.urls")),
     path("demo", shop, name="demo"),
     path("", include("projects.urls")),
     path("admin/", admin.site.urls),
 ]
 
 
+# Where programs call, who could do nothing with a page.
+_API = re.compile(r"/(api|array|e|i|flags)(/|$)")
+
+
 def _is_api(request: HttpRequest) -> bool:
-    return f"{request.path_info}/".startswith("/api/")
+    return _API.match(request.path_info) is not None
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -17,7 +17,7 @@ from projects.persons.links import linked_to
 from projects.tokens import PublicProject
 from rest import leases
 
-_LIFETIME_MS = 60_000
+_LIFETIME_MS = 300_000
 
 
 def signature(identity_secret: str, distinct_id: str) -> str:

@@ -7,6 +7,7 @@ from django.dispatch import receiver
 
 from projects import keys, tokens
 from projects.models import ApiKey, Project
+from projects.remote_config import document
 
 
 @receiver([post_save, post_delete], sender=ApiKey)
@@ -20,3 +21,4 @@ def forget_key(instance: ApiKey, **kwargs: Any) -> None:
 @receiver([post_save, post_delete], sender=Project)
 def forget_project(instance: Project, **kwargs: Any) -> None:
     tokens.forget(instance.public_token)
+    document.forget(instance.public_token)

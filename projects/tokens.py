@@ -12,7 +12,7 @@ import orjson
 from projects.models import Project
 from rest import leases
 
-_LIFETIME_MS = 60_000
+_LIFETIME_MS = 300_000
 _MAX_TOKEN = 64
 
 
@@ -41,12 +41,17 @@ def look_up(token: str, seen: bytes | None = None) -> PublicProject | None:
     Nothing when `seen` is given, otherwise a round trip to Redis, and a query if it has none.
     """
     record = seen
-    if record is None and len(token) <= _MAX_TOKEN and token.isascii():
+    if record is None and is_possible(token):
         record = leases.fill(cache_key(token), lambda: _load(token), lifetime_ms=_LIFETIME_MS)
     if record is None:
         return None
     fields = orjson.loads(record)
     return PublicProject(**{**fields, "widget_domains": tuple(fields["widget_domains"])})
+
+
+def is_possible(token: str) -> bool:
+    """Whether there can be a project with this token; nobody has to be asked where not."""
+    return len(token) <= _MAX_TOKEN and token.isascii() and token.isprintable()
 
 
 def forget(token: str) -> None:

@@ -35,6 +35,8 @@ LEASE_MS = 5_000
 # After a failure reads leave Redis alone for so long; forgetting never does.
 _BREAK_SECONDS = 1.0
 _REPEAT_SECONDS = 0.05
+# So long a process repeats it itself, where a job does so as well.
+_OWN_SECONDS = 35.0
 # How long a repetition waits for an answer: a Redis that hangs takes it first when it goes on.
 _PATIENT_SECONDS = 2.0
 
@@ -135,10 +137,10 @@ def give_back(lease: Lease) -> None:
 def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
     """Drops the values and voids the leases. Call it after the commit, never before.
 
-    When Redis can not be reached it is repeated in the background until it works
-    or the values have expired by themselves; this process reads the database
-    meanwhile, and does not end before. Should it be killed, a durable job does the
-    same. It never raises: the write it follows is committed.
+    When Redis can not be reached it is repeated until it works or the values have
+    expired by themselves: by a durable job, and for half a minute in the background by
+    this process, which reads the database meanwhile, and does not end before. It never
+    raises: the write it follows is committed.
     """
     try:
         _delete(get_redis_connection("default"), keys)
@@ -146,8 +148,9 @@ def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
         logger.warning("Redis could not be told to forget, and will be again: %s", exc)
         # A reader with a lease from before the write may still store the old value.
         seconds = (lifetime_ms + LEASE_MS) / 1000
+        if _repeat_durably(keys, seconds):
+            seconds = min(seconds, _OWN_SECONDS)
         _repeat_later(keys, time.monotonic() + seconds)
-        _repeat_durably(keys, seconds)
 
 
 def forget_at_commit(key: str, *, lifetime_ms: int) -> None:
@@ -236,14 +239,16 @@ def repeat_with(enqueue: Callable[[Sequence[str], float], None]) -> None:
     _durable = enqueue
 
 
-def _repeat_durably(keys: Sequence[str], seconds: float) -> None:
+def _repeat_durably(keys: Sequence[str], seconds: float) -> bool:
     if _durable is None:
-        return
+        return False
     try:
         _durable(keys, seconds)
+        return True
     except Exception:
         # Without PostgreSQL there is only this process; the write is answered all the same.
         logger.warning("No job could be left to forget what Redis has", exc_info=True)
+        return False
 
 
 def _repeat() -> None:

@@ -89,6 +89,10 @@ def explain(captured: CaptureQueriesContext, of: str = "conversations_ticket") -
     sql = next(
         query["sql"] for query in captured.captured_queries if f'FROM "{of}"' in query["sql"]
     )
+    return explain_sql(sql)
+
+
+def explain_sql(sql: str) -> Plan:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
         (explained,) = cursor.fetchone()

@@ -14,6 +14,7 @@ from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket, tickets_url_of
 from tests.recount import recount
+from tests.widget import Browser
 
 
 def test_a_customer_message_raises_it(
@@ -123,6 +124,13 @@ WAYS: dict[str, Callable[[ApiClient, str, Any], Any]] = {
         f"{url}/{t}", {"snoozed_until": "2999-01-01T00:00:00Z"}
     ),
     "delete": lambda api, url, t: api.delete(f"{url}/{t}"),
+    "the widget's first message": lambda api, url, t: _browser_of(url).sent(),
+    "the widget's next message": lambda api, url, t: _browser_that_wrote(url, t).sent(ticket_id=t),
+    "the widget's next message to a resolved ticket": lambda api, url, t: (
+        api.patch(f"{url}/{t}", {"status": "resolved"}),
+        _browser_that_wrote(url, t).sent(ticket_id=t),
+    ),
+    "a repeated message of the widget": lambda api, url, t: _send_twice(url),
     "delete the customer's message": lambda api, url, t: _delete_message(api, url, t),
     "delete the customer's message after reading": lambda api, url, t: (
         api.get(f"{url}/{t}"),
@@ -213,6 +221,23 @@ def test_it_is_right_at_once_after(
 
     answers = [writer.get(unread_count_url).json() for _ in range(2)]
     assert answers == [{"count": recount(project)}] * 2
+
+
+def _browser_of(url: str) -> Browser:
+    """A customer of the project that this is the URL of."""
+    return Browser(Project.objects.get(pk=url.split("/")[3]))
+
+
+def _browser_that_wrote(url: str, ticket: str) -> Browser:
+    browser = _browser_of(url)
+    Ticket.objects.filter(pk=ticket).update(widget_session_id=browser.session_id)
+    return browser
+
+
+def _send_twice(url: str) -> None:
+    browser = _browser_of(url)
+    browser.headers["idempotency-key"] = "one"
+    assert browser.sent() == browser.sent()
 
 
 def _last_message(api: ApiClient, url: str, ticket: str, below: str = "messages") -> str:

@@ -29,7 +29,8 @@ from conversations.widget.access import digest_of
 from rest import leases
 from rest.json import timestamp
 
-_LIFETIME_MS = 60_000
+# Long, so that of a widget that is open all day only one poll in sixty asks the database.
+_LIFETIME_MS = 300_000
 # How long a poll waits for whoever is writing to the ticket, before it leaves the news to the next.
 _PATIENCE_MS = 1_000
 _TICK = timedelta(microseconds=1)
