@@ -55,17 +55,17 @@ def test_a_link_works_once(
 
 
 def test_the_demo_shop_sends_links_to_itself(new_customer: NewCustomer, make_run: Service) -> None:
-    robin = new_customer()
-    robin.visit(f"{make_run.url}/demo?user=robin")
-    robin.open_chat()
-    robin.say("Where is my parcel?")
+    sasha = new_customer()
+    sasha.visit(f"{make_run.url}/demo?user=sasha")
+    sasha.open_chat()
+    sasha.say("Do you repair kettles?")
 
     elsewhere = new_customer()
     elsewhere.visit(f"{make_run.url}/demo")
     elsewhere.open_chat()
-    elsewhere.ask_for_a_link("robin@example.com")
-    elsewhere.follow(make_run.link_mailed_to("robin@example.com"))
+    elsewhere.ask_for_a_link("sasha@example.com")
+    elsewhere.follow(make_run.link_mailed_to("sasha@example.com"))
 
     # Right after the link posthog-js now and then drops what came before its chat was drawn.
     elsewhere.page.reload()
-    elsewhere.sees("Where is my parcel?")
+    elsewhere.sees("Do you repair kettles?")
