@@ -25,6 +25,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
 
+from conversations.events.models import Event as Event
 from projects.models import Project, Role, User, address_key, new_uuid
 from rest.json import JSONField, are_same
 
