@@ -168,6 +168,11 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
+# --- Events ------------------------------------------------------------------
+
+# Days.
+EVENT_RETENTION = env.int("EVENT_RETENTION", 90, validate=validate.Range(min=1, max=3650))
+
 # --- Agents' sessions --------------------------------------------------------
 
 AUTH_USER_MODEL = "projects.User"
@@ -225,6 +230,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "TicketPriority": "conversations.models.Priority",
         "ChannelSource": "conversations.models.ChannelSource",
         "AuthorType": "conversations.models.AuthorType",
+        "EventType": "conversations.events.models.EventType",
+        "ActorType": "conversations.events.actors.ActorType",
         "TicketPriorityOrNone": "conversations.models.PRIORITY_OR_NONE",
         "AssigneeTypeEnum": "conversations.models.ASSIGNEE_TYPES",
         "ErrorTypeEnum": "rest.schema.ERROR_TYPES",

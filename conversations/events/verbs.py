@@ -1,15 +1,18 @@
-"""How events come to be, and lose what they say of a person.
+"""How events come to be, lose what they say of a person, and go.
 
 A verb that changes a ticket or a message makes its events by `of_ticket` and
 `of_message`, and stores them by `record`, all of them at once, after the change.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Case, F, Value, When
+from django.utils import timezone
 
 from conversations.events.actors import Actor, ActorType
 from conversations.events.models import Event, EventType
@@ -18,6 +21,7 @@ from conversations.models import Message, Ticket
 from conversations.tickets.serializers import load_persons, ticket_json, with_customers
 from rest.json import JSONField, are_same, dumps
 
+PRUNE_AT_ONCE = 5000
 # What follows from messages, from reading, and from other data than the ticket's own.
 _NO_CHANGES = {
     "updated_at",
@@ -161,3 +165,23 @@ def blank(*, project_id: int, ticket_ids: Sequence[UUID]) -> None:
     Event.objects.filter(project_id=project_id, ticket_id__in=ticket_ids).update(
         object=None, changes={}, actor=Case(by_customer, default=F("actor"))
     )
+
+
+def prune() -> int:
+    """Removes events that were kept for EVENT_RETENTION days, the oldest first; how many.
+
+    At most `PRUNE_AT_ONCE`, so that no transaction takes long: as long as one runs, no
+    reader sees what came after it.
+    """
+    kept_since = timezone.now() - timedelta(days=settings.EVENT_RETENTION)
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE, [kept_since, PRUNE_AT_ONCE])
+        return int(cursor.rowcount)
+
+
+_PRUNE = """
+DELETE FROM conversations_event WHERE id = ANY(ARRAY(
+    SELECT id FROM conversations_event WHERE created_at < %s
+    ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED
+))
+"""
