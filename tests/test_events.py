@@ -313,6 +313,26 @@ def test_a_transaction_that_is_rolled_back_holds_nobody_up(
     assert types(events_of(reader, project)) == ["ticket.created"] * 2
 
 
+def test_after_a_restore_into_another_server_events_go_on(
+    reader: ApiClient, project: Project, make_ticket: MakeTicket, url: str
+) -> None:
+    """What the README advises; there the transaction ids begin anew, and are far smaller."""
+    for _ in range(3):
+        make_ticket()
+    first, *others = events_of(reader, project)
+    with connection.cursor() as cursor:
+        of_here = "WHERE project_id = %s"
+        cursor.execute(f"UPDATE conversations_event SET xid = '9999999999' {of_here}", [project.pk])
+        assert events_of(reader, project) == []
+        cursor.execute(f"UPDATE conversations_event SET xid = '0' {of_here}", [project.pk])
+
+    make_ticket()
+
+    followed = events_of(reader, project, after=first["id"])
+    assert followed[:2] == others
+    assert types(followed[2:]) == ["ticket.created"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_reader_that_follows_while_many_write_sees_each_event_once(
     reader: ApiClient, project: Project, make_ticket: MakeTicket, url: str, seed: int
