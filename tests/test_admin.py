@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from conversations.models import Message, Ticket
+from conversations.models import Event, Message, Ticket
 from projects.admin import ApiKeyAdmin, ProjectAdmin
 from projects.models import ApiKey, Membership, Person, PersonDistinctId, Project, Role, User
 from tests.api import ApiClient
@@ -679,10 +679,35 @@ def test_a_message_is_shown(admin: Client, ticket: Any) -> None:
     assert 'name="_save"' not in page
 
 
-@pytest.mark.parametrize("model", ["ticket", "message"])
-def test_tickets_and_messages_are_not_written(admin: Client, ticket: Any, model: str) -> None:
-    message = Message.objects.get(ticket_id=ticket["id"])
-    row = ticket["id"] if model == "ticket" else message.pk
+def test_an_event_is_shown(admin: Client, ticket: Any) -> None:
+    event = Event.objects.get(ticket_id=ticket["id"], type="ticket.created")
+
+    page = admin.get(f"/admin/conversations/event/{event.pk}/change/").content.decode()
+
+    assert ticket["distinct_id"] in page
+    assert 'name="_save"' not in page
+
+
+def test_events_are_found_by_their_ticket(
+    admin: Client, ticket: Any, make_ticket: MakeTicket
+) -> None:
+    make_ticket()
+
+    page = admin.get("/admin/conversations/event/", {"q": ticket["id"]}).content.decode()
+
+    assert "2 events" in page
+
+
+@pytest.mark.parametrize("model", ["ticket", "message", "event"])
+def test_tickets_messages_and_events_are_not_written(
+    admin: Client, ticket: Any, model: str
+) -> None:
+    rows = {
+        "ticket": ticket["id"],
+        "message": Message.objects.get(ticket_id=ticket["id"]).pk,
+        "event": Event.objects.filter(ticket_id=ticket["id"])[0].pk,
+    }
+    row = rows[model]
     urls = [
         f"/admin/conversations/{model}/{path}"
         for path in ("add/", f"{row}/change/", f"{row}/delete/")
@@ -734,6 +759,7 @@ def test_a_search_for_what_can_not_be_stored_is_no_failure(admin: Client) -> Non
 LISTS = [
     "conversations/ticket",
     "conversations/message",
+    "conversations/event",
     *(f"projects/{name}" for name in ("project", "apikey", "user", "membership", "role", "person")),
 ]
 
