@@ -24,6 +24,7 @@ urlpatterns = [
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
     path("api/redoc", RedocView.as_view(url_name="schema"), name="redoc"),
     path("array/", include("projects.remote_config.urls")),
+    path("", include("projects.capture.urls")),
     path("", include("projects.urls")),
     path("admin/", admin.site.urls),
 ]
