@@ -16,7 +16,9 @@ from django.utils import timezone
 
 from conversations.models import Event, Message, Ticket
 from projects.admin import ApiKeyAdmin, ProjectAdmin
+from projects.identities import cache_key
 from projects.models import ApiKey, Membership, Person, PersonDistinctId, Project, Role, User
+from rest import leases
 from tests.api import ApiClient
 from tests.conftest import MakeTicket, tickets_url_of
 from tests.threads import at_once
@@ -593,6 +595,40 @@ def test_a_persons_properties_are_changed(admin: Client, person: Person) -> None
 
     person.refresh_from_db()
     assert person.properties == {"name": "Mía"}
+
+
+def test_what_is_typed_is_no_claim_any_more(admin: Client, person: Person) -> None:
+    person.properties, person.claimed = {"name": "Eve", "plan": "pro"}, ["name", "plan", "gone"]
+    person.save()
+    url = f"/admin/projects/person/{person.pk}/change/"
+
+    saved(admin, url, properties='{"name": "Mia", "plan": "pro"}')
+
+    person.refresh_from_db()
+    assert person.claimed == ["plan"]
+
+
+@pytest.mark.parametrize("way", ["renamed", "taken away", "with its person"])
+def test_what_is_cached_of_a_distinct_id_goes_with_it(
+    admin: Client, person: Person, way: str
+) -> None:
+    PersonDistinctId.objects.filter(person=person).update(link=person.pk)
+    PersonDistinctId.objects.create(
+        project=person.project, person=person, distinct_id="other", link=person.pk
+    )
+    keys = [cache_key(person.project_id, name) for name in ("mia", "other")]
+    for key in keys:
+        leases.fill(key, lambda: b"mia,other", lifetime_ms=60_000)
+    url = f"/admin/projects/person/{person.pk}"
+
+    if way == "renamed":
+        saved(admin, f"{url}/change/", **{"distinct_id_rows-0-distinct_id": "new"})
+    elif way == "taken away":
+        saved(admin, f"{url}/change/", **{"distinct_id_rows-0-DELETE": "on"})
+    else:
+        assert admin.post(f"{url}/delete/", {"post": "yes"}).status_code == 302
+
+    assert leases.read(keys) == [None, None]
 
 
 def test_one_of_several_distinct_ids_is_taken_away(admin: Client, person: Person) -> None:
