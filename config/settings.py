@@ -186,6 +186,11 @@ WHITENOISE_IMMUTABLE_FILE_TEST = rf"^{STATIC_URL}\d+\.\d+\.\d+/"
 # The project whose customers use the invented shop at /demo.
 DEMO_PROJECT = env.int("DEMO_PROJECT", None)
 
+# --- Events ------------------------------------------------------------------
+
+# Days.
+EVENT_RETENTION = env.int("EVENT_RETENTION", 90, validate=validate.Range(min=1, max=3650))
+
 # --- Agents' sessions --------------------------------------------------------
 
 AUTH_USER_MODEL = "projects.User"
@@ -268,6 +273,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "TicketPriority": "conversations.models.Priority",
         "ChannelSource": "conversations.models.ChannelSource",
         "AuthorType": "conversations.models.AuthorType",
+        "EventType": "conversations.events.models.EventType",
+        "ActorType": "conversations.events.actors.ActorType",
         "TicketPriorityOrNone": "conversations.models.PRIORITY_OR_NONE",
         "AssigneeTypeEnum": "conversations.models.ASSIGNEE_TYPES",
         "ErrorTypeEnum": "rest.schema.ERROR_TYPES",

@@ -10,7 +10,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from conversations.models import Message, Ticket
+from conversations.models import Event, Message, Ticket
+from rest.fields import UUID_FORM
 
 _NUMBER = re.compile(r"#?([0-9]{1,9})")
 
@@ -96,3 +97,31 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="Content")
     def beginning(self, message: Message) -> str:
         return Truncator(message.content).chars(80)
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "project", "type", "ticket_number", "by")
+    list_filter = ("type", "project")
+    list_select_related = ("project",)
+    search_fields = ("ticket_id",)
+    search_help_text = "A ticket's whole UUID."
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [field.name for field in Event._meta.concrete_fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return self.get_fields(request, obj)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
+    ) -> tuple[QuerySet[Event], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = queryset.filter(ticket_id=term) if UUID_FORM.fullmatch(term) else queryset.none()
+        return found, False
+
+    @admin.display(description="Actor")
+    def by(self, event: Event) -> str:
+        return str(event.actor["name"] or event.actor["type"])

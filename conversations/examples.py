@@ -88,6 +88,17 @@ MACRO = {
     "created_at": "2026-11-22T09:00:00.000000Z",
     "created_by": _AUTHOR,
 }
+EVENT = {
+    "id": "01990a42-0000-7c52-9d1b-4b8f6f0f2a11",
+    "type": "ticket.updated",
+    "created_at": "2026-11-22T09:20:31.250000Z",
+    "project_id": 1,
+    "ticket_id": TICKET["id"],
+    "ticket_number": 42,
+    "actor": {"type": "user", "id": 7, "name": "Grace Hopper"},
+    "changes": {"status": ["new", "open"]},
+    "object": TICKET,
+}
 APPLY_MACRO = {"macro": "kL9mN1pQ3r"}
 
 

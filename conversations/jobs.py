@@ -18,6 +18,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 
+from conversations.events import verbs as events
 from conversations.tickets import verbs
 from conversations.widget import restores
 from rest import idempotency, leases
@@ -41,6 +42,14 @@ _KEEP_FAILED_HOURS = 7 * 24
 def wake_tickets(timestamp: int) -> None:
     """Ends the snoozes that have passed, twice a minute."""
     while len(verbs.wake_tickets()) == verbs.WAKE_AT_ONCE:
+        pass
+
+
+@app.periodic(cron="23 * * * *")
+@app.task(name="prune_events", queueing_lock="prune_events", priority=_WHEN_IDLE)
+def prune_events(timestamp: int) -> None:
+    """Removes the events that were kept long enough, in batches."""
+    while events.prune() == events.PRUNE_AT_ONCE:
         pass
 
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import secrets
 import string
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -23,9 +22,10 @@ from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Q, Sum
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from conversations.events.models import Event as Event
 from projects.models import Project, Role, User, address_key, new_uuid
 from rest.json import JSONField, are_same
 
@@ -94,9 +94,26 @@ class NextTicketNumber(models.Func):
 
 def unassign(collector: Any, field: Any, tickets: Any, using: str) -> None:
     """Deleting an agent or a role leaves their tickets to nobody, which is a change of them."""
-    moved = Greatest(Now(), F("updated_at") + timedelta(microseconds=1))
-    collector.add_field_update(field.model._meta.get_field("updated_at"), moved, tickets)
-    collector.add_field_update(field, None, tickets)
+    # What is deleted together with its project changes no more.
+    tickets = tickets.exclude(project__in=collector.data.get(Project, ()))
+    collector.add_field_update(field, None, _Unassigned(tickets.model, tickets.query, using))
+
+
+# They are not loaded, and left to the update below.
+unassign.lazy_sub_objs = True  # type: ignore[attr-defined]
+
+
+class _Unassigned(models.QuerySet["Ticket"]):
+    """Tickets whose assignee is being deleted.
+
+    A collector also lists what would go, as for the page that asks whether it shall, and
+    so the change is made when it updates them and not when they are collected.
+    """
+
+    def update(self, **values: Any) -> int:
+        from conversations.tickets.bulk import unassign_all
+
+        return unassign_all(self)
 
 
 class TicketQuerySet(models.QuerySet["Ticket"]):
@@ -185,6 +202,13 @@ class Ticket(models.Model):
     marked_unread = models.BooleanField(default=False)
     unread_team_count = models.PositiveIntegerField(default=0)
     unread_customer_count = models.PositiveIntegerField(default=0)
+
+    # What answers show besides, and do not load with the row: see `load_assignee_names`,
+    # and `load_persons`, which notes by what it has looked for the person.
+    assignee_email: str | None
+    assignee_role_name: str | None
+    person: dict[str, Any] | None
+    person_found_by: tuple[str, str | None] | None = None
 
     objects = TicketQuerySet.as_manager()
 
@@ -278,19 +302,7 @@ class Ticket(models.Model):
         return f"#{self.ticket_number}"
 
     def load_assignee_names(self) -> None:
-        """Sets what answers show of the assignee, by a query of its own.
-
-        A join would do it in the query that finds the ticket, but not in one that locks
-        it: after waiting for the lock PostgreSQL has the new row beside the join of the
-        old one.
-        """
-        self.assignee_email = self.assignee_role_name = None
-        if self.assignee_user_id is not None:
-            emails = User.objects.filter(pk=self.assignee_user_id).values_list("email", flat=True)
-            self.assignee_email = emails.first()
-        elif self.assignee_role_id is not None:
-            names = Role.objects.filter(pk=self.assignee_role_id).values_list("name", flat=True)
-            self.assignee_role_name = names.first()
+        load_assignee_names([self])
 
     def assign(self, assignee: Assignee) -> dict[str, Any]:
         """Takes over the assignee's names; returns the columns to set."""
@@ -300,6 +312,26 @@ class Ticket(models.Model):
     @property
     def is_resolved(self) -> bool:
         return self.status == Status.RESOLVED
+
+
+def load_assignee_names(tickets: Sequence[Ticket]) -> None:
+    """Sets what answers show of the assignees, by a query of its own for agents and for roles.
+
+    A join would do it in the query that finds the tickets, but not in one that locks
+    them: after waiting for the lock PostgreSQL has the new row beside the join of the
+    old one.
+    """
+    user_ids = {ticket.assignee_user_id for ticket in tickets if ticket.assignee_user_id}
+    role_ids = {ticket.assignee_role_id for ticket in tickets if ticket.assignee_role_id}
+    emails: dict[Any, str] = {}
+    names: dict[Any, str] = {}
+    if user_ids:
+        emails = dict(User.objects.filter(pk__in=user_ids).values_list("pk", "email"))
+    if role_ids:
+        names = dict(Role.objects.filter(pk__in=role_ids).values_list("pk", "name"))
+    for ticket in tickets:
+        ticket.assignee_email = emails.get(ticket.assignee_user_id)
+        ticket.assignee_role_name = names.get(ticket.assignee_role_id)
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from conversations.events.views import ActivityViewSet, EventViewSet
 from conversations.macros.views import ApplyMacroViewSet, MacroViewSet
 from conversations.messages.views import MessageViewSet, OneMessageViewSet, ReplyViewSet
 from conversations.saved_views.views import SavedViewViewSet
@@ -36,5 +37,11 @@ urlpatterns = [
         ApplyMacroViewSet.as_view({"post": "create"}),
         name="ticket-apply-macro",
     ),
+    path(
+        "tickets/<str:id>/activity",
+        ActivityViewSet.as_view({"get": "list"}),
+        name="ticket-activity",
+    ),
+    path("events", EventViewSet.as_view({"get": "list"}), name="event-list"),
     path("tickets/<str:id>/reply", ReplyViewSet.as_view({"post": "create"}), name="ticket-reply"),
 ]

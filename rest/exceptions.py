@@ -21,6 +21,12 @@ class KeyReused(exceptions.APIException):
     default_code = "idempotency_key_reused"
 
 
+class CursorExpired(exceptions.APIException):
+    status_code = status.HTTP_410_GONE
+    default_detail = "What was asked for begins with what is no longer kept. Begin anew."
+    default_code = "cursor_expired"
+
+
 class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The database is unreachable; try again."

@@ -104,12 +104,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text: it has neither NUL nor lone surrogates."""
+    return not _UNSTORABLE.search(text)
+
+
 def _check_strings(value: Any) -> None:
     failures: dict[str, list[ErrorDetail]] = {}
     for path, depth, text in _walk(value):
         if depth > MAX_DEPTH:
             raise ParseError(f"JSON is nested deeper than {MAX_DEPTH} levels.")
-        if text is not None and _UNSTORABLE.search(text) and len(failures) < _MAX_LISTED:
+        if text is not None and not is_storable(text) and len(failures) < _MAX_LISTED:
             detail = ErrorDetail("Text must not hold NUL or lone surrogates.", "invalid_input")
             failures[_printable(path) or "non_field_errors"] = [detail]
     if failures:

@@ -14,9 +14,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from conversations.models import Message, Ticket
+from conversations.models import Event, Message, Ticket
 from projects.admin import ApiKeyAdmin, ProjectAdmin
+from projects.identities import cache_key
 from projects.models import ApiKey, Membership, Person, PersonDistinctId, Project, Role, User
+from rest import leases
 from tests.api import ApiClient
 from tests.conftest import MakeTicket, tickets_url_of
 from tests.threads import at_once
@@ -595,6 +597,40 @@ def test_a_persons_properties_are_changed(admin: Client, person: Person) -> None
     assert person.properties == {"name": "Mía"}
 
 
+def test_what_is_typed_is_no_claim_any_more(admin: Client, person: Person) -> None:
+    person.properties, person.claimed = {"name": "Eve", "plan": "pro"}, ["name", "plan", "gone"]
+    person.save()
+    url = f"/admin/projects/person/{person.pk}/change/"
+
+    saved(admin, url, properties='{"name": "Mia", "plan": "pro"}')
+
+    person.refresh_from_db()
+    assert person.claimed == ["plan"]
+
+
+@pytest.mark.parametrize("way", ["renamed", "taken away", "with its person"])
+def test_what_is_cached_of_a_distinct_id_goes_with_it(
+    admin: Client, person: Person, way: str
+) -> None:
+    PersonDistinctId.objects.filter(person=person).update(link=person.pk)
+    PersonDistinctId.objects.create(
+        project=person.project, person=person, distinct_id="other", link=person.pk
+    )
+    keys = [cache_key(person.project_id, name) for name in ("mia", "other")]
+    for key in keys:
+        leases.fill(key, lambda: b"mia,other", lifetime_ms=60_000)
+    url = f"/admin/projects/person/{person.pk}"
+
+    if way == "renamed":
+        saved(admin, f"{url}/change/", **{"distinct_id_rows-0-distinct_id": "new"})
+    elif way == "taken away":
+        saved(admin, f"{url}/change/", **{"distinct_id_rows-0-DELETE": "on"})
+    else:
+        assert admin.post(f"{url}/delete/", {"post": "yes"}).status_code == 302
+
+    assert leases.read(keys) == [None, None]
+
+
 def test_one_of_several_distinct_ids_is_taken_away(admin: Client, person: Person) -> None:
     url = f"/admin/projects/person/{person.pk}/change/"
 
@@ -679,10 +715,35 @@ def test_a_message_is_shown(admin: Client, ticket: Any) -> None:
     assert 'name="_save"' not in page
 
 
-@pytest.mark.parametrize("model", ["ticket", "message"])
-def test_tickets_and_messages_are_not_written(admin: Client, ticket: Any, model: str) -> None:
-    message = Message.objects.get(ticket_id=ticket["id"])
-    row = ticket["id"] if model == "ticket" else message.pk
+def test_an_event_is_shown(admin: Client, ticket: Any) -> None:
+    event = Event.objects.get(ticket_id=ticket["id"], type="ticket.created")
+
+    page = admin.get(f"/admin/conversations/event/{event.pk}/change/").content.decode()
+
+    assert ticket["distinct_id"] in page
+    assert 'name="_save"' not in page
+
+
+def test_events_are_found_by_their_ticket(
+    admin: Client, ticket: Any, make_ticket: MakeTicket
+) -> None:
+    make_ticket()
+
+    page = admin.get("/admin/conversations/event/", {"q": ticket["id"]}).content.decode()
+
+    assert "2 events" in page
+
+
+@pytest.mark.parametrize("model", ["ticket", "message", "event"])
+def test_tickets_messages_and_events_are_not_written(
+    admin: Client, ticket: Any, model: str
+) -> None:
+    rows = {
+        "ticket": ticket["id"],
+        "message": Message.objects.get(ticket_id=ticket["id"]).pk,
+        "event": Event.objects.filter(ticket_id=ticket["id"])[0].pk,
+    }
+    row = rows[model]
     urls = [
         f"/admin/conversations/{model}/{path}"
         for path in ("add/", f"{row}/change/", f"{row}/delete/")
@@ -734,6 +795,7 @@ def test_a_search_for_what_can_not_be_stored_is_no_failure(admin: Client) -> Non
 LISTS = [
     "conversations/ticket",
     "conversations/message",
+    "conversations/event",
     *(f"projects/{name}" for name in ("project", "apikey", "user", "membership", "role", "person")),
 ]
 

@@ -214,20 +214,20 @@ def test_a_count_with_a_new_key_costs_the_key_and_the_sum(
 @pytest.mark.parametrize(
     ("method", "below", "body", "cost"),
     [
-        # The ticket with its number in one statement; the person.
-        ("POST", "", {}, 2),
-        # The same, and the message.
-        ("POST", "", {"message": "Hi"}, 3),
-        # The ticket, locked; writing it; the person.
-        ("PATCH", "/1", {"status": "open"}, 3),
+        # The ticket with its number in one statement; the person; the event.
+        ("POST", "", {}, 3),
+        # The same, and the message; both events are one statement.
+        ("POST", "", {"message": "Hi"}, 4),
+        # The ticket, locked; writing it; the person; the event.
+        ("PATCH", "/1", {"status": "open"}, 4),
         # Nothing differs: nothing is written.
         ("PATCH", "/1", {"status": "new"}, 2),
-        # The ticket, locked; its messages; itself.
-        ("DELETE", "/1", None, 3),
-        # The ticket, locked; the message; the counters.
-        ("POST", "/1/messages", {"content": "Hi"}, 3),
-        ("POST", "/1/messages", {"content": "Hi", "author_type": "customer"}, 3),
-        ("POST", "/1/reply", {"message": "Hi"}, 3),
+        # The ticket, locked; the person, whom the event shows; its messages; itself; the event.
+        ("DELETE", "/1", None, 5),
+        # The ticket, locked; the message; the counters; the event.
+        ("POST", "/1/messages", {"content": "Hi"}, 4),
+        ("POST", "/1/messages", {"content": "Hi", "author_type": "customer"}, 4),
+        ("POST", "/1/reply", {"message": "Hi"}, 4),
         # The ticket, locked; the mark; the person.
         ("POST", "/1/mark_unread", None, 3),
         # The ticket; the messages with their count.

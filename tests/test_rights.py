@@ -44,6 +44,8 @@ ACTIONS: list[tuple[str, str, Any, str, int]] = [
         200,
     ),
     ("POST", "/bulk_assign", {"ids": [NOBODY], "assignee": None}, "ticket:write", 200),
+    ("GET", "/1/activity", None, "ticket:read", 200),
+    ("HEAD", "/1/activity", None, "ticket:read", 200),
     # Who may is told that there is no such message, or macro.
     ("PATCH", f"/1/messages/{NOBODY}", {}, "ticket:write", 404),
     ("DELETE", f"/1/messages/{NOBODY}", None, "ticket:write", 404),

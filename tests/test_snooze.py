@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_redis import get_redis_connection
 
 from conversations import unread
+from conversations.events.actors import SYSTEM
 from conversations.jobs import wake_tickets
 from conversations.models import Ticket
 from conversations.tickets import verbs
@@ -220,7 +221,7 @@ def test_an_agents_change_in_the_same_moment_is_kept(
     tomorrow = timezone.now() + timedelta(days=1)
     with transaction.atomic():
         ticket = Ticket.objects.select_for_update().get(pk=snoozed["id"])
-        verbs.update_ticket(ticket=ticket, snoozed_until=tomorrow, status="pending")
+        verbs.update_ticket(ticket=ticket, actor=SYSTEM, snoozed_until=tomorrow, status="pending")
 
         with InBackground(verbs.wake_tickets) as job:
             assert ticket.pk not in job.result()

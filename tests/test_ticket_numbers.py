@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from django.db import IntegrityError, transaction
 
+from conversations.events.actors import SYSTEM
 from conversations.models import Ticket
 from conversations.tickets.verbs import open_ticket
 from projects.models import Project
@@ -56,7 +57,7 @@ def test_a_create_that_is_rolled_back_leaves_no_gap(
     make_ticket()
 
     with transaction.atomic():
-        assert open_ticket(project_id=project.pk, message="Hi").ticket_number == 2
+        assert open_ticket(project_id=project.pk, actor=SYSTEM, message="Hi").ticket_number == 2
         transaction.set_rollback(True)
 
     assert make_ticket()["ticket_number"] == 2
@@ -77,7 +78,7 @@ def test_a_create_waits_for_one_that_may_still_be_rolled_back(
 
     def half_done() -> None:
         with transaction.atomic():
-            open_ticket(project_id=project.pk)
+            open_ticket(project_id=project.pk, actor=SYSTEM)
             took_number.set()
             assert may_roll_back.wait(PATIENCE_SECONDS)
             transaction.set_rollback(True)
@@ -98,7 +99,7 @@ def test_creates_in_two_projects_do_not_wait_for_each_other(
     neighbour: Project, writer: ApiClient, tickets_url: str
 ) -> None:
     with transaction.atomic():
-        open_ticket(project_id=neighbour.pk)
+        open_ticket(project_id=neighbour.pk, actor=SYSTEM)
 
         def create() -> int:
             return int(ApiClient(**writer.headers).post(tickets_url).status_code)

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django_redis import get_redis_connection
 
 from conversations import unread
+from conversations.events.actors import SYSTEM
 from conversations.models import Assignee, Ticket
 from conversations.tickets import verbs
 from projects.models import Membership, Person, PersonDistinctId, Project, Role, User
@@ -410,7 +411,9 @@ def test_a_change_that_waited_for_another_ones_assignment_shows_it(
     """A join in the query that locks would show the new assignee without a name."""
     with transaction.atomic():
         row = Ticket.objects.select_for_update().get(pk=ticket["id"])
-        verbs.update_ticket(ticket=row, assignee=Assignee(user_id=agent.pk, email=agent.email))
+        verbs.update_ticket(
+            ticket=row, actor=SYSTEM, assignee=Assignee(user_id=agent.pk, email=agent.email)
+        )
         url = f"{tickets_url}/{ticket['id']}"
         patching = InBackground(writer.patch, url, {"priority": "low"})
         wait_until_blocked()

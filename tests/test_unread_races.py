@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from conversations import unread
+from conversations.events.actors import SYSTEM
 from conversations.messages.verbs import post_message
 from conversations.models import Ticket
 from conversations.tickets import verbs
@@ -256,4 +257,4 @@ class _Ledger:
 
 def _post(ticket: Any) -> None:
     row = Ticket.objects.select_for_update().get(pk=ticket["id"])
-    post_message(ticket=row, author_type="customer", content="Hi")
+    post_message(ticket=row, actor=SYSTEM, author_type="customer", content="Hi")

@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 
 from config.embedded import Server
+from conversations.events.actors import SYSTEM
 from conversations.messages.verbs import post_message
 from conversations.models import Message, Ticket
 from conversations.tickets import verbs
@@ -286,7 +287,7 @@ def test_a_reply_that_commits_late_comes_before_those_that_waited_for_it(
     with ExitStack() as stack:
         with transaction.atomic():
             ticket = Ticket.objects.select_for_update().get(pk=ticket_id)
-            post_message(ticket=ticket, author_type="support", content="Late")
+            post_message(ticket=ticket, actor=SYSTEM, author_type="support", content="Late")
             body = {"message": "Later"}
             other = InBackground(writer.post, f"{tickets_url}/{ticket_id}/reply", body)
             stack.enter_context(other)

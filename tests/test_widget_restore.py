@@ -184,6 +184,14 @@ def test_a_project_name_of_several_lines_makes_no_further_headers(
     assert sent.subject == "Your conversations with Shop Bcc: all@example.com"
 
 
+def test_those_who_ask_do_not_share_a_limit_of_one_session(
+    shop: Project, browser: Browser, ada: str
+) -> None:
+    statuses = {ask(browser, f"{number}-{ada}").status_code for number in range(31)}
+
+    assert statuses == {200}
+
+
 # --- Redeeming ---------------------------------------------------------------
 
 

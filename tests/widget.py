@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import itertools
 import uuid
 from typing import Any
 
@@ -9,6 +10,7 @@ from projects.models import Project
 from tests.api import ApiClient
 
 WIDGET = "/api/conversations/v1/widget"
+_ADDRESSES = itertools.count()
 
 
 class Browser(ApiClient):
@@ -17,6 +19,9 @@ class Browser(ApiClient):
     def __init__(self, project: Project, identity: str | None = None, **headers: str) -> None:
         headers.setdefault("x-conversations-token", project.public_token)
         super().__init__(None, **headers)
+        # Another address each, since an hour of tests would use up that of all.
+        number = next(_ADDRESSES)
+        self.client.defaults["REMOTE_ADDR"] = f"198.18.{number // 250 % 250}.{number % 250 + 1}"
         self.session_id = str(uuid.uuid4())
         self.credentials: dict[str, Any] = {"widget_session_id": self.session_id}
         if identity is not None:

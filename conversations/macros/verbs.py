@@ -2,13 +2,19 @@
 
 from typing import Any
 
+from conversations.events.actors import Actor
 from conversations.messages.verbs import post_message
 from conversations.models import AuthorType, Macro, Ticket
 from conversations.tickets.verbs import update_ticket
 
 
 def apply_macro(
-    *, ticket: Ticket, macro: Macro, actions: dict[str, Any], author_name: str | None
+    *,
+    ticket: Ticket,
+    actor: Actor,
+    macro: Macro,
+    actions: dict[str, Any],
+    author_name: str | None,
 ) -> None:
     """Answers with the macro's content, then does its actions, to a ticket that the caller
     has locked.
@@ -19,6 +25,7 @@ def apply_macro(
     if macro.content:
         post_message(
             ticket=ticket,
+            actor=actor,
             author_type=AuthorType.SUPPORT,
             content=macro.content,
             rich_content=macro.rich_content,
@@ -26,4 +33,4 @@ def apply_macro(
         )
     if "tags" in actions:
         actions = {**actions, "tags": sorted({*ticket.tags, *actions["tags"]})}
-    update_ticket(ticket=ticket, **actions)
+    update_ticket(ticket=ticket, actor=actor, **actions)

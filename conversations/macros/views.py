@@ -65,7 +65,13 @@ class ApplyMacroViewSet(TicketEndpoint):
         if macro is None:
             raise invalid("macro", "There is no such macro.", "does_not_exist")
         actions = self._actions(macro)
-        apply_macro(ticket=self.ticket, macro=macro, actions=actions, author_name=self.agent_name)
+        apply_macro(
+            ticket=self.ticket,
+            actor=self.actor,
+            macro=macro,
+            actions=actions,
+            author_name=self.agent_name,
+        )
         if len(self.ticket.tags) > MAX_TAGS:
             raise invalid("macro", f"The ticket would have more than {MAX_TAGS} tags.")
         return self.answer_with(self.ticket)

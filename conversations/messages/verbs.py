@@ -7,6 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from conversations import unread
+from conversations.events import verbs as events
+from conversations.events.actors import Actor
+from conversations.events.models import EventType
 from conversations.messages.counters import recounted
 from conversations.models import AuthorType, Message, Status, Ticket, set_fields
 from conversations.search import of_message
@@ -18,6 +21,7 @@ from rest.json import are_same
 def post_message(
     *,
     ticket: Ticket,
+    actor: Actor,
     author_type: str,
     content: str,
     author_name: str | None = None,
@@ -31,6 +35,7 @@ def post_message(
     customer's message reopens a resolved ticket, where the project has it so, and
     wakes a snoozed one.
     """
+    was = events.before(ticket)
     created_at = touch(ticket, timezone.now())
     seq = ticket.last_seq + 1
     changes: dict[str, Any] = {"last_seq": seq}
@@ -58,10 +63,13 @@ def post_message(
             created_at=created_at,
         )
         ticket.save(update_fields=[*changed, "updated_at"])
+        posted = events.of_message(EventType.MESSAGE_CREATED, message, ticket=ticket, actor=actor)
+        # Second, as its consequence: that the ticket was reopened or woken.
+        events.record([posted, *events.updated({ticket: was}, actor=actor)])
     return message
 
 
-def edit_message(*, message: Message, ticket: Ticket, **fields: Any) -> list[str]:
+def edit_message(*, message: Message, ticket: Ticket, actor: Actor, **fields: Any) -> list[str]:
     """Changes `content` or `rich_content`; returns the columns of the message that were written.
 
     The caller has locked the ticket and found the message under that lock. Nothing is
@@ -71,6 +79,7 @@ def edit_message(*, message: Message, ticket: Ticket, **fields: Any) -> list[str
     changed = [name for name in fields if not are_same(getattr(message, name), fields[name])]
     if not changed:
         return []
+    changes = {name: [getattr(message, name), fields[name]] for name in changed}
     for name in changed:
         setattr(message, name, fields[name])
     if "content" in changed:
@@ -80,10 +89,14 @@ def edit_message(*, message: Message, ticket: Ticket, **fields: Any) -> list[str
         message.save(update_fields=changed)
         touch(ticket, timezone.now())
         _recount(ticket)
+        edited = events.of_message(
+            EventType.MESSAGE_UPDATED, message, ticket=ticket, actor=actor, changes=changes
+        )
+        events.record([edited])
     return changed
 
 
-def delete_message(*, message: Message, ticket: Ticket) -> None:
+def delete_message(*, message: Message, ticket: Ticket, actor: Actor) -> None:
     """Takes a message away; the ticket then counts as if it had never been there.
 
     The caller has locked the ticket and found the message under that lock. The row
@@ -95,6 +108,8 @@ def delete_message(*, message: Message, ticket: Ticket) -> None:
     with transaction.atomic(savepoint=False):
         message.save(update_fields=["deleted_at", "search"])
         _recount(ticket)
+        gone = events.of_message(EventType.MESSAGE_DELETED, message, ticket=ticket, actor=actor)
+        events.record([gone])
 
 
 def repair_counters(*, ticket_id: UUID) -> list[str]:

@@ -49,7 +49,7 @@ class MessageViewSet(TicketEndpoint):
     def post_and_answer(self, **fields: Any) -> Response:
         if fields["author_type"] == AuthorType.SUPPORT and not fields.get("author_name"):
             fields["author_name"] = self.agent_name
-        message = verbs.post_message(ticket=self.ticket, **fields)
+        message = verbs.post_message(ticket=self.ticket, actor=self.actor, **fields)
         return Response(message_json(message), status=201)
 
 
@@ -78,13 +78,13 @@ class OneMessageViewSet(TicketEndpoint):
     def partial_update(self, request: Request) -> Response:
         """Edits a message of the team or a note. A customer's message can not be edited."""
         body = self.read_body(MessageChangesSerializer, self.message)
-        verbs.edit_message(message=self.message, ticket=self.ticket, **body)
+        verbs.edit_message(message=self.message, ticket=self.ticket, actor=self.actor, **body)
         return Response(message_json(self.message))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request) -> Response:
         """Deletes a message or note. The ticket counts as if it had never been there."""
-        verbs.delete_message(message=self.message, ticket=self.ticket)
+        verbs.delete_message(message=self.message, ticket=self.ticket, actor=self.actor)
         return Response(status=204)
 
 

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from conversations.events.actors import Actor
 from conversations.persons.verbs import erase_person
 from projects.persons import views
 from projects.persons.serializers import EraseQuery
@@ -20,5 +21,5 @@ class PersonViewSet(views.PersonViewSet):
         """Erases the person. Their tickets stay, but `anonymous_traits` and `email_from` are
         cleared and each gets a fresh UUID as its `distinct_id`; with `tickets=true` they go too,
         and their messages."""
-        erase_person(person=self.person, tickets=self.query["tickets"])
+        erase_person(person=self.person, tickets=self.query["tickets"], actor=Actor.of(request))
         return Response(status=204)

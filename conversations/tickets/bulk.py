@@ -9,11 +9,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Func
+from django.db.models import Func, QuerySet
 from django.utils import timezone
 
 from conversations import unread
-from conversations.models import Assignee, Ticket
+from conversations.events import verbs as events
+from conversations.events.actors import SYSTEM, Actor
+from conversations.models import Assignee, Ticket, load_assignee_names
 from conversations.tickets.serializers import MAX_TAGS
 from conversations.tickets.verbs import change
 from conversations.widget import polls
@@ -27,17 +29,31 @@ class TooManyTags(Exception):
         super().__init__(f"Ticket #{ticket_number} would have more than {MAX_TAGS} tags.")
 
 
-def set_status(*, project_id: int, ids: Sequence[UUID], status: str) -> list[UUID]:
+def set_status(*, project_id: int, ids: Sequence[UUID], actor: Actor, status: str) -> list[UUID]:
     """Gives tickets a status; which of them changed, in the order of `ids`."""
-    return _change_each(project_id, ids, lambda ticket: {"status": status})
+    return _change_each(project_id, ids, actor, lambda ticket: {"status": status})
 
 
-def assign(*, project_id: int, ids: Sequence[UUID], assignee: Assignee) -> list[UUID]:
+def assign(*, project_id: int, ids: Sequence[UUID], actor: Actor, assignee: Assignee) -> list[UUID]:
     """Assigns tickets to a member, a role or nobody; which of them changed, in that order."""
-    return _change_each(project_id, ids, lambda ticket: {"assignee": assignee})
+    return _change_each(project_id, ids, actor, lambda ticket: {"assignee": assignee})
 
 
-def add_tags(*, project_id: int, ids: Sequence[UUID], tags: Sequence[str]) -> list[UUID]:
+def unassign_all(tickets: QuerySet[Ticket]) -> int:
+    """Leaves tickets of any projects to nobody, since whom they are assigned to is no more."""
+    ids_in: dict[int, list[UUID]] = {}
+    for project_id, pk in tickets.order_by("project", "pk").values_list("project", "pk"):
+        ids_in.setdefault(project_id, []).append(pk)
+    changed = [
+        assign(project_id=project_id, ids=ids, actor=SYSTEM, assignee=Assignee())
+        for project_id, ids in ids_in.items()
+    ]
+    return sum(len(ids) for ids in changed)
+
+
+def add_tags(
+    *, project_id: int, ids: Sequence[UUID], actor: Actor, tags: Sequence[str]
+) -> list[UUID]:
     """Adds tags to tickets; which of them changed, in that order. Raises TooManyTags."""
 
     def with_tags(ticket: Ticket) -> dict[str, Any]:
@@ -46,23 +62,32 @@ def add_tags(*, project_id: int, ids: Sequence[UUID], tags: Sequence[str]) -> li
             raise TooManyTags(ticket.ticket_number)
         return {"tags": together}
 
-    return _change_each(project_id, ids, with_tags)
+    return _change_each(project_id, ids, actor, with_tags)
 
 
-def remove_tags(*, project_id: int, ids: Sequence[UUID], tags: Sequence[str]) -> list[UUID]:
+def remove_tags(
+    *, project_id: int, ids: Sequence[UUID], actor: Actor, tags: Sequence[str]
+) -> list[UUID]:
     """Takes tags from tickets; which of them changed, in that order."""
-    return _change_each(
-        project_id, ids, lambda ticket: {"tags": [tag for tag in ticket.tags if tag not in tags]}
-    )
+
+    def without_tags(ticket: Ticket) -> dict[str, Any]:
+        return {"tags": [tag for tag in ticket.tags if tag not in tags]}
+
+    return _change_each(project_id, ids, actor, without_tags)
 
 
-def set_tags(*, project_id: int, ids: Sequence[UUID], tags: Sequence[str]) -> list[UUID]:
+def set_tags(
+    *, project_id: int, ids: Sequence[UUID], actor: Actor, tags: Sequence[str]
+) -> list[UUID]:
     """Gives tickets these tags and no others; which of them changed, in that order."""
-    return _change_each(project_id, ids, lambda ticket: {"tags": list(tags)})
+    return _change_each(project_id, ids, actor, lambda ticket: {"tags": list(tags)})
 
 
 def _change_each(
-    project_id: int, ids: Sequence[UUID], fields_of: Callable[[Ticket], dict[str, Any]]
+    project_id: int,
+    ids: Sequence[UUID],
+    actor: Actor,
+    fields_of: Callable[[Ticket], dict[str, Any]],
 ) -> list[UUID]:
     """Changes those of the tickets that are the project's, locked in the order of their ids.
 
@@ -78,11 +103,14 @@ def _change_each(
         )
         # After the locks, which may have taken a while.
         locked = list(tickets)
+        load_assignee_names(locked)
+        was = {ticket: events.before(ticket) for ticket in locked}
         now = timezone.now()
         columns_of = {ticket: change(ticket, fields_of(ticket), now) for ticket in locked}
         changed = [ticket for ticket, columns in columns_of.items() if columns]
         if changed:
             _write(changed, sorted({column for names in columns_of.values() for column in names}))
+            events.record(events.updated({ticket: was[ticket] for ticket in changed}, actor=actor))
             # Raw SQL sends no signal.
             unread.forget(project_id)
             for ticket in changed:

@@ -406,17 +406,29 @@ def ticket_json(ticket: Ticket, person: dict[str, Any] | None) -> dict[str, Any]
 
 
 def with_customers(project_id: int, tickets: Sequence[Ticket]) -> list[dict[str, Any]]:
-    """Tickets as answers show them, each with its person: one query for all persons.
+    """Tickets as answers show them, each with its person; see `load_persons`."""
+    load_persons(project_id, tickets)
+    return [ticket_json(ticket, ticket.person) for ticket in tickets]
+
+
+def load_persons(project_id: int, tickets: Sequence[Ticket]) -> None:
+    """Finds out who answers show as the tickets' persons, in one query for all of them.
 
     A ticket with a sender's address whose distinct_id matches nobody has the
-    person with that address.
+    person with that address. No query where all are known, as from the event of
+    the change that is answered.
     """
-    customers = find_customers(
-        project_id,
-        distinct_ids=[ticket.distinct_id for ticket in tickets],
-        emails=[ticket.email_from for ticket in tickets if ticket.email_from],
-    )
-    return [
-        ticket_json(ticket, customers.of(ticket.distinct_id, ticket.email_from))
+    unknown = [
+        ticket
         for ticket in tickets
+        if ticket.person_found_by != (ticket.distinct_id, ticket.email_from)
     ]
+    if unknown:
+        customers = find_customers(
+            project_id,
+            distinct_ids=[ticket.distinct_id for ticket in unknown],
+            emails=[ticket.email_from for ticket in unknown if ticket.email_from],
+        )
+        for ticket in unknown:
+            ticket.person = customers.of(ticket.distinct_id, ticket.email_from)
+            ticket.person_found_by = (ticket.distinct_id, ticket.email_from)

@@ -4,10 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from conversations import unread
+from conversations.events import verbs as events
+from conversations.events.actors import SYSTEM, Actor
+from conversations.events.models import EventType
 from conversations.models import (
     AuthorType,
     ChannelSource,
@@ -15,11 +18,14 @@ from conversations.models import (
     NextTicketNumber,
     Status,
     Ticket,
+    load_assignee_names,
     set_fields,
 )
 from conversations.search import SEARCHED, of_message, of_ticket
+from conversations.tickets.serializers import load_persons
 from conversations.widget import polls
 from projects.models import new_uuid
+from rest.json import timestamp
 
 PREVIEW_LENGTH = 500
 WAKE_AT_ONCE = 500
@@ -29,6 +35,7 @@ _TICK = timedelta(microseconds=1)
 def open_ticket(
     *,
     project_id: int,
+    actor: Actor,
     channel_source: str = ChannelSource.API,
     message: str | None = None,
     message_id: UUID | None = None,
@@ -50,13 +57,14 @@ def open_ticket(
     )
     set_fields(ticket, _with_consequences(ticket, fields, now))
     ticket.search = of_ticket(ticket)
+    first = None
     with transaction.atomic(savepoint=False):
         if message is not None:
             ticket.last_seq = ticket.message_count = ticket.unread_team_count = 1
             ticket.last_message_at, ticket.last_message_text = now, message[:PREVIEW_LENGTH]
             # Before its ticket, whose foreign key is checked at the commit: inserting
             # the ticket locks the project's counter, and every other new ticket waits.
-            Message.objects.create(
+            first = Message.objects.create(
                 id=message_id or new_uuid(),
                 project_id=project_id,
                 ticket_id=ticket.pk,
@@ -66,20 +74,30 @@ def open_ticket(
                 search=of_message(project_id, message),
                 created_at=now,
             )
+        # So that the others do not wait for this query, either.
+        load_persons(project_id, [ticket])
         ticket.ticket_number = NextTicketNumber(project_id)
         ticket.save(force_insert=True)
+        happened = [events.of_ticket(EventType.TICKET_CREATED, ticket, actor=actor)]
+        if first is not None:
+            created = EventType.MESSAGE_CREATED
+            happened.append(events.of_message(created, first, ticket=ticket, actor=actor))
+        events.record(happened)
     return ticket
 
 
-def update_ticket(*, ticket: Ticket, **fields: Any) -> list[str]:
+def update_ticket(*, ticket: Ticket, actor: Actor, **fields: Any) -> list[str]:
     """Changes a ticket that the caller has locked; returns the columns that were written.
 
     Nothing is written where nothing differs. `resolved_at` follows the status, the
     status follows `snoozed_until` unless it is among `fields`.
     """
+    was = events.before(ticket)
     changed = change(ticket, fields, timezone.now())
     if changed:
-        ticket.save(update_fields=changed)
+        with transaction.atomic(savepoint=False):
+            ticket.save(update_fields=changed)
+            events.record(events.updated({ticket: was}, actor=actor))
     else:
         # The change may have been made by a process that died before it could forget.
         unread.forget(ticket.project_id)
@@ -158,9 +176,15 @@ def mark_unread(*, ticket: Ticket) -> None:
     ticket.save(update_fields=["marked_unread", "unread_team_count"])
 
 
-def delete_ticket(*, ticket: Ticket) -> None:
-    """Deletes a ticket that the caller has locked, with its messages. Its number is not reused."""
-    ticket.delete()
+def delete_ticket(*, ticket: Ticket, actor: Actor) -> None:
+    """Deletes a ticket that the caller has locked, with its messages. Its number is not reused.
+
+    Its events stay, until they are as old as any other.
+    """
+    deleted = events.of_ticket(EventType.TICKET_DELETED, ticket, actor=actor)
+    with transaction.atomic(savepoint=False):
+        ticket.delete()
+        events.record([deleted])
 
 
 def wake_tickets() -> list[Any]:
@@ -168,27 +192,43 @@ def wake_tickets() -> list[Any]:
 
     At most `WAKE_AT_ONCE`, the longest overdue first. A ticket that somebody is
     changing in this moment is left to the next call, which sees what became of it.
+    A query for the persons of each project.
     """
     now = timezone.now()
     with transaction.atomic(savepoint=False):
-        with connection.cursor() as cursor:
-            cursor.execute(WAKE, {"now": now, "limit": WAKE_AT_ONCE})
-            woken = cursor.fetchall()
-        # Raw SQL sends no signal.
-        for ticket_id, project_id in woken:
+        woken = list(Ticket.objects.raw(WAKE, {"now": now, "limit": WAKE_AT_ONCE}))
+        load_assignee_names(woken)
+        for ticket in woken:
+            polls.forget(ticket.pk)
+        by_project: dict[int, list[Ticket]] = {}
+        for ticket in woken:
+            by_project.setdefault(ticket.project_id, []).append(ticket)
+        happened = []
+        for project_id, tickets in by_project.items():
+            # Raw SQL sends no signal.
             unread.forget(project_id)
-            polls.forget(ticket_id)
-    return [ticket_id for ticket_id, _ in woken]
+            happened += events.updated({t: _asleep(t) for t in tickets}, actor=SYSTEM)
+        events.record(happened)
+    return [ticket.pk for ticket in woken]
+
+
+def _asleep(ticket: Any) -> dict[str, Any]:
+    """A ticket that was woken as it was before."""
+    slept_until = timestamp(ticket.was_snoozed_until)
+    return {**events.before(ticket), "status": ticket.was_status, "snoozed_until": slept_until}
 
 
 WAKE = """
-UPDATE conversations_ticket
-SET snoozed_until = NULL,
-    status = CASE status WHEN 'resolved' THEN status ELSE 'open' END,
-    updated_at = GREATEST(%(now)s, updated_at + interval '1 microsecond')
-WHERE id = ANY(ARRAY(
-    SELECT id FROM conversations_ticket WHERE snoozed_until <= %(now)s
+WITH due AS (
+    SELECT id, status, snoozed_until FROM conversations_ticket WHERE snoozed_until <= %(now)s
     ORDER BY snoozed_until LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-))
-RETURNING id, project_id
+)
+UPDATE conversations_ticket AS ticket
+SET snoozed_until = NULL,
+    status = CASE ticket.status WHEN 'resolved' THEN ticket.status ELSE 'open' END,
+    updated_at = GREATEST(%(now)s, ticket.updated_at + interval '1 microsecond')
+FROM due
+-- The array makes it look each of them up, whatever it believes of how many they are.
+WHERE ticket.id = due.id AND ticket.id = ANY(ARRAY(SELECT id FROM due))
+RETURNING ticket.*, due.status AS was_status, due.snoozed_until AS was_snoozed_until
 """

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from conversations import examples, unread
+from conversations.events.actors import Actor
 from conversations.models import SavedView, Ticket, TicketQuerySet
 from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
 from conversations.tickets import bulk, verbs
@@ -56,6 +57,10 @@ class TicketEndpoint(ProjectEndpoint):
             self.ticket = find_ticket(
                 self.project_id, self.kwargs["id"], lock=self.request.method not in ("GET", "HEAD")
             )
+
+    @property
+    def actor(self) -> Actor:
+        return Actor.of(self.request)
 
     @property
     def agent_name(self) -> str | None:
@@ -143,7 +148,7 @@ class TicketViewSet(TicketEndpoint):
     @extend_schema(request=NewTicketSerializer, responses={201: TicketSerializer})
     def create(self, request: Request) -> Response:
         body = self.read_body(NewTicketSerializer)
-        ticket = verbs.open_ticket(project_id=self.project_id, **body)
+        ticket = verbs.open_ticket(project_id=self.project_id, actor=self.actor, **body)
         location = f"{base_url(request)}{request.path}/{ticket.pk}"
         return self.answer_with(ticket, status=201, headers={"Location": location})
 
@@ -160,7 +165,8 @@ class TicketViewSet(TicketEndpoint):
 
     @extend_schema(request=TicketSerializer, responses=TicketSerializer)
     def partial_update(self, request: Request) -> Response:
-        verbs.update_ticket(ticket=self.ticket, **self.read_body(TicketSerializer, self.ticket))
+        body = self.read_body(TicketSerializer, self.ticket)
+        verbs.update_ticket(ticket=self.ticket, actor=self.actor, **body)
         return self.answer_with(self.ticket)
 
     @extend_schema(request=TicketSerializer, responses=TicketSerializer)
@@ -171,7 +177,7 @@ class TicketViewSet(TicketEndpoint):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request) -> Response:
         """Deletes the ticket with its messages."""
-        verbs.delete_ticket(ticket=self.ticket)
+        verbs.delete_ticket(ticket=self.ticket, actor=self.actor)
         return Response(status=204)
 
     @extend_schema(request=EmptyBodySerializer, responses=TicketSerializer)
@@ -194,7 +200,7 @@ class TicketViewSet(TicketEndpoint):
     def bulk_update_status(self, request: Request) -> Response:
         """Gives up to 500 tickets a status, all or none."""
         body = self.read_body(BulkStatusSerializer)
-        return _changed(bulk.set_status(project_id=self.project_id, **body))
+        return _changed(bulk.set_status(project_id=self.project_id, actor=self.actor, **body))
 
     @extend_schema(request=BulkTagsSerializer, responses=ChangedTicketsSerializer)
     @action(detail=False, methods=["post"])
@@ -203,7 +209,7 @@ class TicketViewSet(TicketEndpoint):
         body = self.read_body(BulkTagsSerializer)
         change_tags = _CHANGE_TAGS[body.pop("action")]
         try:
-            return _changed(change_tags(project_id=self.project_id, **body))
+            return _changed(change_tags(project_id=self.project_id, actor=self.actor, **body))
         except bulk.TooManyTags as exc:
             raise invalid("tags", str(exc), "max_length") from exc
 
@@ -212,7 +218,7 @@ class TicketViewSet(TicketEndpoint):
     def bulk_assign(self, request: Request) -> Response:
         """Assigns up to 500 tickets to a member, a role or nobody, all or none."""
         body = self.read_body(BulkAssignSerializer)
-        return _changed(bulk.assign(project_id=self.project_id, **body))
+        return _changed(bulk.assign(project_id=self.project_id, actor=self.actor, **body))
 
 
 _CHANGE_TAGS = {

@@ -14,13 +14,8 @@ from projects.tokens import PublicProject
 
 @dataclass(frozen=True)
 class Caller:
-    """What opens tickets: the browser's session, a verified distinct_id, or both.
+    """What opens tickets: the browser's session, a verified distinct_id, or both."""
 
-    `digest` stands for the caller in limits and stored answers. It is made of the secret,
-    so that nobody can use up what is somebody else's.
-    """
-
-    digest: str
     session_id: UUID | None
     identity: str | None
     distinct_ids: frozenset[str]
@@ -43,17 +38,21 @@ def identified(project: PublicProject, credentials: dict[str, Any]) -> Caller:
             raise PermissionDenied("The identity_hash is not that of the identity_distinct_id.")
         distinct_ids = opened
     return Caller(
-        digest=digest_of_credentials(credentials),
         session_id=credentials.get("widget_session_id"),
         identity=identity,
         distinct_ids=distinct_ids,
     )
 
 
-def digest_of_credentials(given: Any) -> str:
-    """Stands for a caller, from what a request gives, before that is known to be right."""
+def digest_of_credentials(given: Any) -> str | None:
+    """Stands for a caller, from what a request gives, before that is known to be right.
+
+    None where a request gives nothing: those who give nothing are not one caller.
+    """
     names = ("identity_distinct_id", "identity_hash", "widget_session_id")
     parts = [str(given.get(name) or "").lower() for name in names] if hasattr(given, "get") else []
+    if not any(parts):
+        return None
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 from django.db import transaction
 
+from conversations.events.actors import Actor
 from conversations.messages.verbs import post_message
 from conversations.models import AuthorType, ChannelSource, Ticket
 from conversations.tickets.serializers import MAX_TRAITS, MAX_TRAITS_BYTES
@@ -74,8 +75,11 @@ def send_message(
             changes |= {"identity_verified": True, "widget_session_id": None}
             if ticket.distinct_id not in caller.distinct_ids:
                 changes["distinct_id"] = caller.identity
-        update_ticket(ticket=ticket, **changes)
-        message = post_message(ticket=ticket, author_type=AuthorType.CUSTOMER, content=content)
+        actor = Actor.customer(caller.identity or ticket.distinct_id, said.get("name"))
+        update_ticket(ticket=ticket, actor=actor, **changes)
+        message = post_message(
+            ticket=ticket, actor=actor, author_type=AuthorType.CUSTOMER, content=content
+        )
     return Sent(ticket, message.pk, message.created_at)
 
 
@@ -92,6 +96,7 @@ def _open(
     is_verified = caller.identity is not None
     ticket = open_ticket(
         project_id=project.id,
+        actor=Actor.customer(caller.identity or distinct_id, traits.get("name")),
         channel_source=ChannelSource.WIDGET,
         # Without the button a page of the customer's own talks to us.
         channel_detail="widget_embedded" if project.widget_enabled else "widget_api",

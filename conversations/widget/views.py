@@ -90,13 +90,14 @@ class WidgetEndpoint(Endpoint):
             raise Throttled(verdict.wait)
 
     def _counted(self, request: Request) -> list[Limit]:
+        # Made of the secret, so that nobody can use up what is somebody else's.
         digest = digest_of_credentials(_credentials(request))
         if request.method in _SAFE:
-            return [Limit(f"widget:poll:{digest}", _POLLS, 60)]
-        return [
-            Limit(f"widget:session:{digest}", _WRITES_OF_SESSION, 60),
-            Limit(f"widget:address:{client_network(request)}", _WRITES_OF_ADDRESS, 3600),
-        ]
+            return [Limit(f"widget:poll:{digest}", _POLLS, 60)] if digest else []
+        of_address = Limit(f"widget:address:{client_network(request)}", _WRITES_OF_ADDRESS, 3600)
+        if digest is None:
+            return [of_address]
+        return [Limit(f"widget:session:{digest}", _WRITES_OF_SESSION, 60), of_address]
 
     def cached_keys(self) -> list[str]:
         """Cache keys that the action needs, and finds in `self.seen`."""

@@ -6,7 +6,7 @@ import orjson
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from projects.persons.verbs import MAX_PROPERTIES_BYTES
+from projects.persons.rows import MAX_PROPERTIES_BYTES
 from rest.fields import Identifier, Moment, QueryFlag, QueryParameters, StrictObject, Text
 from rest.json import differing
 from rest.pagination import PageQuery

@@ -12,15 +12,23 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import orjson
 from django.db import transaction
 from django.db.models import Q
 
 from projects import identities
 from projects.models import Person, PersonDistinctId, new_uuid
-from rest.json import are_same
+from projects.persons.rows import (
+    MAX_PROPERTIES_BYTES,
+    add,
+    claims_of,
+    keep,
+    lock,
+    rows_named,
+    said_of,
+    size,
+    without,
+)
 
-MAX_PROPERTIES_BYTES = 64 * 1024
 # What only claims have put in a person does not count: anybody could fill it up.
 MAX_DISTINCT_IDS_IN_ALL = 1000
 
@@ -31,10 +39,6 @@ class SeveralPersons(Exception):
 
 class NoSuchPerson(Exception):
     """There is no such person in this project."""
-
-
-class TooManyProperties(Exception):
-    """The person would have more than 64 KiB of properties."""
 
 
 class TooManyDistinctIds(Exception):
@@ -65,7 +69,7 @@ def set_properties(*, person: Person, properties: dict[str, Any]) -> None:
     They are an API key's from now on, and not a claim. Raises TooManyProperties.
     """
     claimed = [name for name in person.claimed if name not in properties]
-    _keep(person, {**person.properties, **properties}, claimed)
+    keep(person, {**person.properties, **properties}, claimed)
 
 
 def merge_persons(*, project_id: int, target_id: uuid.UUID, source_id: uuid.UUID) -> Person:
@@ -81,7 +85,7 @@ def merge_persons(*, project_id: int, target_id: uuid.UUID, source_id: uuid.UUID
     """
     with transaction.atomic(savepoint=False):
         # In one order, so that two opposite merges can not wait for each other.
-        found = _lock([target_id, source_id], project_id)
+        found = lock([target_id, source_id], project_id)
         for person_id in (target_id, source_id):
             if person_id not in found:
                 raise NoSuchPerson(person_id)
@@ -91,9 +95,9 @@ def merge_persons(*, project_id: int, target_id: uuid.UUID, source_id: uuid.UUID
         if meant[0] and meant[1]:
             _link(target, [*meant[0], *meant[1]])
         _check_distinct_ids(target)
-        claims = {**_claims(source), **_claims(target)}
-        said = {**_said(source), **_said(target)}
-        _keep(target, {**claims, **said}, sorted(claims.keys() - said.keys()))
+        claims = {**claims_of(source), **claims_of(target)}
+        said = {**said_of(source), **said_of(target)}
+        keep(target, {**claims, **said}, sorted(claims.keys() - said.keys()))
         target.is_identified = target.is_identified or source.is_identified
         target.created_at = min(target.created_at, source.created_at)
         target.save(update_fields=["is_identified", "created_at"])
@@ -142,8 +146,8 @@ def vouch(*, project_id: int, distinct_id: str, properties: dict[str, Any]) -> P
         news = _news(person, properties)
         claimed = [name for name in person.claimed if name not in news]
         together = {**person.properties, **news}
-        if _size(_without(together, claimed)) <= MAX_PROPERTIES_BYTES:
-            _keep(person, together, claimed)
+        if size(without(together, claimed)) <= MAX_PROPERTIES_BYTES:
+            keep(person, together, claimed)
     return person
 
 
@@ -164,8 +168,8 @@ def _owner(project_id: int, distinct_ids: Sequence[str]) -> tuple[Person, bool]:
     # Each further round means that somebody else has made, merged or erased one of
     # the persons meanwhile.
     while True:
-        found = _lock([row.person_id for row in _rows(project_id, distinct_ids)], project_id)
-        rows = _rows(project_id, distinct_ids)
+        found = lock([row.person_id for row in rows_named(project_id, distinct_ids)], project_id)
+        rows = rows_named(project_id, distinct_ids)
         if {row.person_id for row in rows} != found.keys():
             continue
         squatted = _squatted(rows)
@@ -194,16 +198,6 @@ def _owner(project_id: int, distinct_ids: Sequence[str]) -> tuple[Person, bool]:
         return person, is_new
 
 
-def _rows(project_id: int, distinct_ids: Iterable[str]) -> list[PersonDistinctId]:
-    named = {"project_id": project_id, "distinct_id__in": set(distinct_ids)}
-    return list(PersonDistinctId.objects.filter(**named))
-
-
-def _lock(person_ids: Iterable[uuid.UUID], project_id: int) -> dict[uuid.UUID, Person]:
-    persons = Person.objects.in_project(project_id).filter(pk__in=set(person_ids))
-    return {person.pk: person for person in persons.order_by("pk").select_for_update()}
-
-
 def _squatted(rows: Sequence[PersonDistinctId]) -> list[PersonDistinctId]:
     """Those that only a claim has put under a person who is somebody else.
 
@@ -220,33 +214,6 @@ def _squatted(rows: Sequence[PersonDistinctId]) -> list[PersonDistinctId]:
     # One that an API key has named before stays where it is, and its company with it.
     strangers -= {row.person_id for row in rows if row.link is not None}
     return [row for row in unlinked if row.person_id in strangers]
-
-
-def add(
-    person: Person,
-    distinct_ids: Iterable[str],
-    *,
-    is_identified: bool,
-    link: uuid.UUID | None,
-) -> bool:
-    """Gives a locked person new ids; false if somebody else has got one of them first.
-
-    Waits for those who are adding the same ones, in one order with them, so that
-    two can not wait for each other.
-    """
-    rows = [
-        PersonDistinctId(
-            project_id=person.project_id,
-            person=person,
-            distinct_id=distinct_id,
-            is_identified=is_identified,
-            link=link,
-        )
-        for distinct_id in sorted(distinct_ids)
-    ]
-    PersonDistinctId.objects.bulk_create(rows, ignore_conflicts=True)
-    there = _rows(person.project_id, [row.distinct_id for row in rows])
-    return len(there) == len(rows) and all(row.person_id == person.pk for row in there)
 
 
 def _link(person: Person, distinct_ids: Iterable[str]) -> bool:
@@ -280,36 +247,3 @@ def _customer_of(person: Person) -> list[str]:
 def _check_distinct_ids(person: Person) -> None:
     if person.distinct_id_rows.filter(link__isnull=False).count() > MAX_DISTINCT_IDS_IN_ALL:
         raise TooManyDistinctIds(TooManyDistinctIds.__doc__)
-
-
-# --- Properties ----------------------------------------------------------------
-
-
-def _keep(person: Person, properties: dict[str, Any], claimed: Sequence[str]) -> None:
-    """Claims give way where there is not room for everything."""
-    if are_same(properties, person.properties) and set(claimed) == set(person.claimed):
-        return
-    if _size(properties) > MAX_PROPERTIES_BYTES:
-        properties, claimed = _without(properties, claimed), []
-        if _size(properties) > MAX_PROPERTIES_BYTES:
-            raise TooManyProperties(TooManyProperties.__doc__)
-    person.properties, person.claimed = properties, list(claimed)
-    person.save(update_fields=["properties", "claimed"])
-
-
-def _said(person: Person) -> dict[str, Any]:
-    """The properties that are more than a claim."""
-    return _without(person.properties, person.claimed)
-
-
-def _claims(person: Person) -> dict[str, Any]:
-    return {name: person.properties[name] for name in person.claimed if name in person.properties}
-
-
-def _size(properties: dict[str, Any]) -> int:
-    return len(orjson.dumps(properties))
-
-
-def _without(properties: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    gone = set(names)
-    return {name: value for name, value in properties.items() if name not in gone}

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from projects.models import Person, PersonQuerySet
 from projects.persons import verbs
 from projects.persons.customers import person_json
+from projects.persons.rows import TooManyProperties
 from projects.persons.serializers import (
     MergeSerializer,
     NewPersonSerializer,
@@ -88,7 +89,7 @@ class PersonViewSet(ProjectEndpoint):
             raise Conflict(str(exc)) from exc
         except verbs.TooManyDistinctIds as exc:
             raise invalid("distinct_ids", str(exc), "max_length") from exc
-        except verbs.TooManyProperties as exc:
+        except TooManyProperties as exc:
             raise invalid("properties", str(exc), "max_length") from exc
         return self.answer_with(person.pk, status=201 if is_new else 200)
 
@@ -102,7 +103,7 @@ class PersonViewSet(ProjectEndpoint):
         body = self.read_body(PersonSerializer, self.person)
         try:
             verbs.set_properties(person=self.person, properties=body.get("properties", {}))
-        except verbs.TooManyProperties as exc:
+        except TooManyProperties as exc:
             raise invalid("properties", str(exc), "max_length") from exc
         return self.retrieve(request)
 
@@ -121,7 +122,7 @@ class PersonViewSet(ProjectEndpoint):
             if exc.args == (self.person.pk,):
                 raise NotFound(_NO_PERSON) from exc
             raise invalid("person", "There is no such person.", "does_not_exist") from exc
-        except (verbs.TooManyDistinctIds, verbs.TooManyProperties) as exc:
+        except (verbs.TooManyDistinctIds, TooManyProperties) as exc:
             raise invalid("person", str(exc), "max_length") from exc
         return self.answer_with(target.pk)
 

@@ -14,8 +14,18 @@ from django.utils import timezone
 
 from config import embedded
 from conversations.demo_shop import AGENTS, CUSTOMERS, MACROS, ROLES, STORIES, VIEWS, Story
+from conversations.events.actors import SYSTEM
 from conversations.messages.verbs import post_message
-from conversations.models import Assignee, AuthorType, Macro, Message, SavedView, Status, Ticket
+from conversations.models import (
+    Assignee,
+    AuthorType,
+    Event,
+    Macro,
+    Message,
+    SavedView,
+    Status,
+    Ticket,
+)
 from conversations.tickets.verbs import mark_read, open_ticket, update_ticket
 from projects import key_format
 from projects.management.base import ServiceCommand
@@ -209,6 +219,8 @@ def _tell_stories(project: Project, agents: dict[str, User], roles: dict[str, Ro
         tickets, ["created_at", "updated_at", "last_message_at", "resolved_at"]
     )
     Message.objects.bulk_update(messages, ["created_at"])
+    # What happened can not be moved: it would say that all of it was today.
+    Event.objects.filter(project=project).delete()
 
 
 def _assignee(story: Story, agents: dict[str, User], roles: dict[str, Role]) -> Assignee:
@@ -226,30 +238,35 @@ def _tell(project: Project, story: Story, assignee: Assignee, now: datetime) -> 
     (_, _, first), *turns = story.turns
     ticket = open_ticket(
         project_id=project.pk,
+        actor=SYSTEM,
         channel_source=story.channel,
         message=first,
         **_origin(story),
     )
     for _, who, text in turns:
         if who == "customer":
-            post_message(ticket=ticket, author_type=AuthorType.CUSTOMER, content=text)
+            _say(ticket, AuthorType.CUSTOMER, content=text)
         elif who == "AI":
-            post_message(ticket=ticket, author_type=AuthorType.AI, content=text)
+            _say(ticket, AuthorType.AI, content=text)
         elif who == "resolved":
-            update_ticket(ticket=ticket, status=Status.RESOLVED)
+            update_ticket(ticket=ticket, actor=SYSTEM, status=Status.RESOLVED)
         else:
             ticket = mark_read(ticket_id=ticket.pk) or ticket
             if who != "reads":
-                post_message(
-                    ticket=ticket,
-                    author_type=AuthorType.SUPPORT,
+                _say(
+                    ticket,
+                    AuthorType.SUPPORT,
                     author_name=AGENTS[who.removeprefix("note by ")][1],
                     content=text,
                     is_private=who.startswith("note by "),
                 )
-    update_ticket(ticket=ticket, assignee=assignee, **_outcome(story, now))
+    update_ticket(ticket=ticket, actor=SYSTEM, assignee=assignee, **_outcome(story, now))
     ticket.refresh_from_db()
     return ticket
+
+
+def _say(ticket: Ticket, author_type: AuthorType, **fields: Any) -> None:
+    post_message(ticket=ticket, actor=SYSTEM, author_type=author_type, **fields)
 
 
 def _origin(story: Story) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+"""What browsers say of persons, with no proof: claims.
+
+Anybody has a project's public token, so anybody can say anything of any distinct id
+that they know. A claim may make a person, fill in properties that are absent, and
+bring distinct ids together that were never identified. It changes nothing that an
+API key or a verified identity has said, and it links nothing: neither a verified
+identity nor a restored conversation looks at what is here.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import IntegrityError, OperationalError, transaction
+from psycopg import errors as postgres
+
+from projects.models import Person, PersonDistinctId
+from projects.persons.rows import (
+    MAX_PROPERTIES_BYTES,
+    add,
+    claims_of,
+    keep,
+    lock,
+    rows_named,
+    size,
+)
+
+# What strangers can put into one person stays a fraction of what an API key can.
+MAX_CLAIMED_BYTES = 16 * 1024
+MAX_CLAIMED_DISTINCT_IDS = 100
+
+_ATTEMPTS = 5
+_TRY_AGAIN = (
+    postgres.DeadlockDetected,
+    postgres.SerializationFailure,
+    postgres.ForeignKeyViolation,
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a person with this distinct id has these properties, and the `other` one as well.
+
+    `identifies`: that the distinct id names a customer, not just a browser.
+    """
+
+    distinct_id: str
+    properties: dict[str, Any]
+    other: str | None = None
+    identifies: bool = False
+
+
+class _Overtaken(Exception):
+    """Somebody else has made, merged or erased one of the persons meanwhile."""
+
+
+def hear(*, project_id: int, claim: Claim) -> None:
+    """Does what a claim may do, in a transaction of its own; what it may not is left out.
+
+    However many are heard at once, a distinct id gets one person. One that is
+    overtaken again and again is dropped.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            with transaction.atomic():
+                _hear(project_id, claim)
+                return
+        except _Overtaken:
+            continue
+        except (OperationalError, IntegrityError) as exc:
+            if not isinstance(exc.__cause__, _TRY_AGAIN):
+                raise
+    _log.warning("A claim was dropped in project %s: it was overtaken each time", project_id)
+
+
+def _hear(project_id: int, claim: Claim) -> None:
+    names = [name for name in (claim.distinct_id, claim.other) if name is not None]
+    persons = lock([row.person_id for row in rows_named(project_id, names)], project_id)
+    rows = {row.distinct_id: row for row in rows_named(project_id, names)}
+    if {row.person_id for row in rows.values()} != persons.keys():
+        raise _Overtaken
+    mine, others = rows.get(claim.distinct_id), rows.get(claim.other or "")
+    if mine is not None:
+        person = persons[mine.person_id]
+    elif others is not None and _is_free(persons[others.person_id], adding=1):
+        person = persons[others.person_id]
+    else:
+        person = Person.objects.create(project_id=project_id)
+    # In their order, so that two claims can not wait for each other.
+    for name in sorted(set(names) - rows.keys()):
+        if name == claim.distinct_id or _has_room(person, 1):
+            is_identified = claim.identifies and name == claim.distinct_id
+            if not add(person, [name], is_identified=is_identified, link=None):
+                raise _Overtaken
+    if claim.identifies and mine is not None and not mine.is_identified:
+        PersonDistinctId.objects.filter(pk=mine.pk).update(is_identified=True)
+    if others is not None and others.person_id != person.pk:
+        _absorb(person, persons[others.person_id])
+    _fill_in(person, claim.properties)
+
+
+def _is_free(person: Person, *, adding: int = 0) -> bool:
+    """Whether nothing but claims has been said of a person, and none that identifies them."""
+    is_claimed = not person.is_identified and person.properties.keys() <= set(person.claimed)
+    return (
+        is_claimed
+        and not person.distinct_id_rows.exclude(is_identified=False, link=None).exists()
+        and _has_room(person, adding)
+    )
+
+
+def _has_room(person: Person, adding: int) -> bool:
+    claimed = person.distinct_id_rows.filter(link=None).count()
+    return claimed + adding <= MAX_CLAIMED_DISTINCT_IDS
+
+
+def _absorb(person: Person, other: Person) -> None:
+    """Merges a person of whom nothing is known but claims; leaves any other alone."""
+    rows = other.distinct_id_rows
+    if not _is_free(other) or not _has_room(person, rows.count()):
+        return
+    rows.update(person=person)
+    other.delete()
+    _fill_in(person, other.properties)
+
+
+def _fill_in(person: Person, properties: dict[str, Any]) -> None:
+    """Takes what is absent, each that there is still room for. Null says nothing."""
+    room = min(
+        MAX_CLAIMED_BYTES - size(claims_of(person)),
+        MAX_PROPERTIES_BYTES - size(person.properties),
+    )
+    news: dict[str, Any] = {}
+    for name, value in properties.items():
+        needed = len(orjson.dumps({name: value}))
+        if value is not None and name not in person.properties and needed <= room:
+            news[name] = value
+            room -= needed
+    keep(person, {**person.properties, **news}, [*person.claimed, *news])
