@@ -8,8 +8,10 @@ draft-ietf-httpapi-idempotency-key-header.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
 
 from django.db import connection
 from django.http import HttpResponse
@@ -26,8 +28,21 @@ _KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _PRUNE_AT_ONCE = 1000
 
 
-def once(request: Request, *, scope: str, act: Callable[[], Response]) -> Response | HttpResponse:
-    """What `act` answers; or, if this request was answered before, that answer again.
+class Repeatable(Protocol):
+    """An endpoint whose requests may be repeated."""
+
+    def act(self, request: Request) -> Response:
+        """Does what is asked for."""
+
+    def told_about(self, response: Response) -> Sequence[UUID]:
+        """The tickets and persons that an answer tells of."""
+
+    def before_replay(self, about: Sequence[UUID]) -> None:
+        """The first try may have died between its commit and what it had to do after it."""
+
+
+def once(request: Request, *, scope: str, endpoint: Repeatable) -> Response | HttpResponse:
+    """What the endpoint answers; or, if this request was answered before, that answer again.
 
     `scope` says whose key it is: two callers may choose the same one. Only answers of
     2xx are stored. Raises ValidationError for a key that is none, Conflict while
@@ -45,10 +60,11 @@ def once(request: Request, *, scope: str, act: Callable[[], Response]) -> Respon
     if stored is not None and stored.created_at > timezone.now() - LIFETIME:
         if stored.fingerprint != fingerprint:
             raise KeyReused()
+        endpoint.before_replay(stored.about)
         return _replayed(stored)
     if stored is not None:
         stored.delete()
-    response = act()
+    response = endpoint.act(request)
     # The framework says what a body is when it renders it.
     headers = {name: text for name, text in response.headers.items() if name != "Content-Type"}
     if 200 <= response.status_code < 300:
@@ -58,8 +74,14 @@ def once(request: Request, *, scope: str, act: Callable[[], Response]) -> Respon
             status=response.status_code,
             headers=headers,
             body=b"" if response.data is None else dumps(response.data),
+            about=endpoint.told_about(response),
         )
     return response
+
+
+def forget_about(ids: Iterable[UUID]) -> None:
+    """Drops the answers that tell of one of these tickets or persons."""
+    StoredAnswer.objects.filter(about__overlap=list(ids)).delete()
 
 
 def prune() -> None:

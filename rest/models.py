@@ -1,5 +1,7 @@
 """Answers that are kept so that a repeated request gets them again."""
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils import timezone
 
@@ -14,7 +16,12 @@ class StoredAnswer(models.Model):
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
     body = models.BinaryField()
+    # The tickets and persons that it tells of, so that it can go with them.
+    about = ArrayField(models.UUIDField(), default=list, db_default=[])
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        indexes = [GinIndex(fields=["about"], name="storedanswer_about")]
 
     def __str__(self) -> str:
         return f"{self.status} of {self.created_at}"

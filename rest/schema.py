@@ -37,6 +37,10 @@ _REQUEST_ID = {
     "description": "Names this request: taken from the request, or made.",
     "schema": {"type": "string"},
 }
+_REPLAYED = {
+    "description": "`true` on the answer to an earlier request with the same Idempotency-Key.",
+    "schema": {"type": "string", "enum": ["true"]},
+}
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _ERRORS = {
     "400": "A field or parameter is wrong, or the body is not JSON. Nothing was changed.",
@@ -44,8 +48,10 @@ _ERRORS = {
     "403": "The API key lacks the scope, or is of another project.",
     "404": "There is no such object in this project.",
     "405": "The path does not have this method.",
+    "409": "A request with this Idempotency-Key is still running.",
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not `application/json`.",
+    "422": "The Idempotency-Key was used for another request.",
     "500": "Our fault.",
     "503": "The database is unreachable or took too long.",
 }
@@ -155,6 +161,15 @@ class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         }
 
 
+_IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    OpenApiParameter.HEADER,
+    description="The same request with the same key is done once, and gets the same answer for "
+    "24 hours.",
+)
+
+
 class Schema(AutoSchema):
     """Adds what all endpoints share: scopes, path parameters, error answers and headers."""
 
@@ -168,8 +183,14 @@ class Schema(AutoSchema):
             for name, (schema, description) in _PATH_PARAMETERS.items()
             if f"{{{name}}}" in self.path
         ]
+        if self._is_repeatable():
+            parameters.append(_IDEMPOTENCY_KEY)
         query = getattr(self.view, "query_serializers", {}).get(self.view.action)
         return [*parameters, query] if query else parameters
+
+    def _is_repeatable(self) -> bool:
+        """Whether a request may be repeated with an Idempotency-Key."""
+        return self.method == "POST" and getattr(self.view, "is_repeatable", False)
 
     def get_tags(self) -> list[str]:
         return [re.sub(self.path_prefix, "", self.path).strip("/").split("/")[0]]
@@ -226,9 +247,16 @@ class Schema(AutoSchema):
     def _may_answer(self, status: str, operation: dict[str, Any]) -> bool:
         if status == "404":
             return "{" in self.path.removeprefix("/api/projects/{project_id}")
+        if status in ("409", "422"):
+            return self._is_repeatable()
         return status not in ("413", "415") or self.method in ("POST", "PUT", "PATCH")
 
     def _headers(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
+        replayed = {"Idempotency-Replayed": _REPLAYED}
+        headers = self._headers_of(status, operation)
+        return headers | replayed if self._is_repeatable() and status < "300" else headers
+
+    def _headers_of(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
         if status == "201" and operation["operationId"] == "tickets_create":
             return {
                 "Location": {

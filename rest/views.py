@@ -1,8 +1,10 @@
 """How a request runs through an endpoint, in the order that clients rely on."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
@@ -41,6 +43,8 @@ class Endpoint(ViewSetMixin, APIView):
     """
 
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+    # Whether a POST with an Idempotency-Key is done once.
+    is_repeatable = False
     query_serializers: dict[str, type[QueryParameters]] = {}
     query: dict[str, Any]
 
@@ -74,14 +78,20 @@ class Endpoint(ViewSetMixin, APIView):
 
     def answer(self, request: Request) -> Any:
         """What the action answers, or what it has answered to the same request before."""
-        whose = self.whose_idempotency_key()
-        if whose is None or "HTTP_IDEMPOTENCY_KEY" not in request.META:
+        has_key = "HTTP_IDEMPOTENCY_KEY" in request.META
+        if not (has_key and self.is_repeatable and request.method == "POST"):
             return self.act(request)
-        return idempotency.once(request, scope=whose, act=lambda: self.act(request))
+        return idempotency.once(request, scope=self.whose_idempotency_key(), endpoint=self)
 
-    def whose_idempotency_key(self) -> str | None:
-        """Among whose requests an Idempotency-Key names one; None: it is not looked at."""
-        return None
+    def whose_idempotency_key(self) -> str:
+        """Among whose requests an Idempotency-Key names one, where the endpoint is repeatable."""
+        raise NotImplementedError
+
+    def told_about(self, response: Response) -> Sequence[UUID]:
+        return []
+
+    def before_replay(self, about: Sequence[UUID]) -> None:
+        pass
 
     def act(self, request: Request) -> Response:
         self.find()

@@ -19,6 +19,7 @@ from conversations.tickets.verbs import delete_ticket, update_ticket
 from projects.models import Person, address_key, new_uuid
 from projects.persons import find_customers
 from projects.persons.verbs import remove
+from rest import idempotency
 
 
 def erase_person(*, person: Person, tickets: bool, actor: Actor) -> None:
@@ -47,6 +48,7 @@ def erase_person(*, person: Person, tickets: bool, actor: Actor) -> None:
                     identity_verified=None if ticket.identity_verified is None else False,
                 )
         events.blank(project_id=person.project_id, ticket_ids=told)
+        idempotency.forget_about([person.pk, *told])
         if isinstance(address := person.properties.get("email"), str):
             wishes = Restore.objects.filter(project_id=person.project_id)
             wishes.filter(email=address.lower()).delete()

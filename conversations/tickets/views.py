@@ -28,6 +28,7 @@ from conversations.tickets.serializers import (
     TicketSerializer,
     with_customers,
 )
+from conversations.widget import polls
 from projects.models import User
 from projects.views import ProjectEndpoint
 from rest.exceptions import invalid
@@ -61,6 +62,17 @@ class TicketEndpoint(ProjectEndpoint):
     @property
     def actor(self) -> Actor:
         return Actor.of(self.request)
+
+    def told_about(self, response: Response) -> Sequence[UUID]:
+        if "id" in self.kwargs:
+            return [self.ticket.pk]
+        # Of many tickets an answer has the ids alone.
+        return [response.data["id"]] if self.action == "create" else []
+
+    def before_replay(self, about: Sequence[UUID]) -> None:
+        unread.forget(self.project_id)
+        for ticket_id in about:
+            polls.forget(ticket_id)
 
     @property
     def agent_name(self) -> str | None:

@@ -26,8 +26,6 @@ class WidgetSchema(Schema):
         **{status: text for status, text in Schema.errors.items() if status != "401"},
         "403": "The token is not a project's, or the page, the hash or the ticket is not its own.",
         "404": "There is no such ticket.",
-        "409": "A request with this Idempotency-Key is still running.",
-        "422": "The Idempotency-Key was used for another request.",
         "429": "Too many requests of this session or address.",
     }
 
@@ -45,8 +43,6 @@ class WidgetSchema(Schema):
         return {**example, "error": "Invalid request data", "details": details}
 
     def _may_answer(self, status: str, operation: dict[str, Any]) -> bool:
-        if status in ("409", "422"):
-            return self.path.endswith("/message")
         if status == "404":
             return "{ticket_id}" in self.path or self.path.endswith("/message")
         return super()._may_answer(status, operation)

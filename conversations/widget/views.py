@@ -1,12 +1,13 @@
 """The customer's side over HTTP, called by the chat widget from its customers' pages."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied, Throttled
 from rest_framework.request import Request
@@ -218,23 +219,24 @@ def _is_ours(page: SplitResult | None, request: Request) -> bool:
 class SendView(WidgetEndpoint):
     """`message`: what a customer writes."""
 
-    def whose_idempotency_key(self) -> str | None:
+    is_repeatable = True
+
+    def whose_idempotency_key(self) -> str:
         digest = digest_of_credentials(_credentials(self.request))
         return f"widget:{self.project.id}:{digest}"
+
+    def told_about(self, response: Response) -> Sequence[UUID]:
+        return [response.data["ticket_id"]]
+
+    def before_replay(self, about: Sequence[UUID]) -> None:
+        unread.forget(self.project.id)
+        for ticket_id in about:
+            polls.forget(ticket_id)
 
     @extend_schema(
         operation_id="widget_message_create",
         request=WidgetSendSerializer,
         responses={200: WidgetSentSerializer},
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                {"type": "string", "minLength": 1, "maxLength": 255},
-                OpenApiParameter.HEADER,
-                description="The same request with the same key gets the same answer, and is "
-                "done once; kept for 24 hours.",
-            )
-        ],
     )
     def create(self, request: Request) -> Response:
         """Opens a ticket, or appends to the caller's own."""
@@ -253,12 +255,6 @@ class SendView(WidgetEndpoint):
             session_context=body.get("session_context") or {},
         )
         return Response(sent_json(sent))
-
-    def answer(self, request: Request) -> Any:
-        response = super().answer(request)
-        # The first try of what is replayed may have died before it could forget.
-        unread.forget(self.project.id)
-        return response
 
 
 class PollView(WidgetEndpoint):

@@ -1,5 +1,6 @@
 """Persons over HTTP, but for DELETE, which `conversations.persons` adds."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from projects.persons.serializers import (
     PersonSerializer,
 )
 from projects.views import ProjectEndpoint
+from rest import idempotency
 from rest.exceptions import Conflict, invalid
 from rest.fields import UUID_FORM, QueryParameters
 from rest.pagination import Order, paginate
@@ -45,6 +47,9 @@ class PersonViewSet(ProjectEndpoint):
     }
     query_serializers: dict[str, type[QueryParameters]] = {"list": PersonListQuery}
     person: Person
+
+    def told_about(self, response: Response) -> Sequence[UUID]:
+        return [response.data["id"]]
 
     def find(self) -> None:
         if "person_id" not in self.kwargs:
@@ -124,6 +129,8 @@ class PersonViewSet(ProjectEndpoint):
             raise invalid("person", "There is no such person.", "does_not_exist") from exc
         except (verbs.TooManyDistinctIds, TooManyProperties) as exc:
             raise invalid("person", str(exc), "max_length") from exc
+        # What was told about them goes with them.
+        idempotency.forget_about([source_id])
         return self.answer_with(target.pk)
 
     def answer_with(self, person_id: UUID, **options: Any) -> Response:
