@@ -11,6 +11,7 @@ The same lease makes one reader compute while the others wait.
 Every failure of Redis raises `CacheDown`; who catches it asks the database.
 """
 
+import atexit
 import contextlib
 import logging
 import threading
@@ -35,8 +36,8 @@ LEASE_MS = 5_000
 # After a failure reads leave Redis alone for so long; forgetting never does.
 _BREAK_SECONDS = 1.0
 _REPEAT_SECONDS = 0.05
-# So long a process repeats it itself, where a job does so as well.
-_OWN_SECONDS = 35.0
+# So long a process that is to end goes on with it.
+_LAST_SECONDS = 35.0
 # How long a repetition waits for an answer: a Redis that hangs takes it first when it goes on.
 _PATIENT_SECONDS = 2.0
 
@@ -134,13 +135,14 @@ def give_back(lease: Lease) -> None:
     call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
 
 
-def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
+def forget(keys: Sequence[str], *, lifetime_ms: int, durably: Sequence[str] | None = None) -> None:
     """Drops the values and voids the leases. Call it after the commit, never before.
 
-    When Redis can not be reached it is repeated until it works or the values have
-    expired by themselves: by a durable job, and for half a minute in the background by
-    this process, which reads the database meanwhile, and does not end before. It never
-    raises: the write it follows is committed.
+    When Redis can not be reached it is repeated in the background until it works or
+    the values have expired by themselves; this process reads the database meanwhile,
+    and when it ends, waits half a minute for that. Should it be killed, a durable job
+    does the same, for all keys or those of `durably`. It never raises: the write it
+    follows is committed.
     """
     try:
         _delete(get_redis_connection("default"), keys)
@@ -148,22 +150,23 @@ def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
         logger.warning("Redis could not be told to forget, and will be again: %s", exc)
         # A reader with a lease from before the write may still store the old value.
         seconds = (lifetime_ms + LEASE_MS) / 1000
-        if _repeat_durably(keys, seconds):
-            seconds = min(seconds, _OWN_SECONDS)
         _repeat_later(keys, time.monotonic() + seconds)
+        _repeat_durably(keys if durably is None else durably, seconds)
 
 
-def forget_at_commit(key: str, *, lifetime_ms: int) -> None:
+def forget_at_commit(key: str, *, lifetime_ms: int, durably: bool = True) -> None:
     """Drops the value when the transaction commits, never before; see `forget`.
 
     Before the commit a reader would refill the old value. All keys of a transaction
     are dropped by one command, ahead of the hooks that are registered after the first.
     """
+    durable = {key} if durably else set()
     for hook in (entry[1] for entry in connection.run_on_commit):
         if isinstance(hook, _Forget):
             hook.lifetimes[key] = lifetime_ms
+            hook.durably.update(durable)
             return
-    transaction.on_commit(_Forget({key: lifetime_ms}))
+    transaction.on_commit(_Forget({key: lifetime_ms}, durable))
 
 
 @dataclass(frozen=True)
@@ -171,9 +174,11 @@ class _Forget:
     """A hook that can be recognised, so that a transaction registers it once."""
 
     lifetimes: dict[str, int]
+    durably: set[str]
 
     def __call__(self) -> None:
-        forget(list(self.lifetimes), lifetime_ms=max(self.lifetimes.values()))
+        lifetime_ms = max(self.lifetimes.values())
+        forget(list(self.lifetimes), lifetime_ms=lifetime_ms, durably=list(self.durably))
 
 
 def forget_now(keys: Sequence[str]) -> None:
@@ -225,8 +230,10 @@ def _repeat_later(keys: Sequence[str], deadline: float) -> None:
         _unforgotten.update(dict.fromkeys(keys, deadline))
         if not _repeating:
             _repeating = True
-            # Not a daemon: a command that revokes a key must not end before the key does.
-            threading.Thread(target=_repeat, name="forget").start()
+            thread = threading.Thread(target=_repeat, name="forget", daemon=True)
+            thread.start()
+            # A command that revokes a key must not end before the key does.
+            atexit.register(thread.join, _LAST_SECONDS)
 
 
 _durable: Callable[[Sequence[str], float], None] | None = None
@@ -239,16 +246,14 @@ def repeat_with(enqueue: Callable[[Sequence[str], float], None]) -> None:
     _durable = enqueue
 
 
-def _repeat_durably(keys: Sequence[str], seconds: float) -> bool:
-    if _durable is None:
-        return False
+def _repeat_durably(keys: Sequence[str], seconds: float) -> None:
+    if _durable is None or not keys:
+        return
     try:
         _durable(keys, seconds)
-        return True
     except Exception:
         # Without PostgreSQL there is only this process; the write is answered all the same.
         logger.warning("No job could be left to forget what Redis has", exc_info=True)
-        return False
 
 
 def _repeat() -> None:

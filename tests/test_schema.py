@@ -14,6 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from conversations.models import ChannelSource, Priority, Status
 from tests.api import SCHEMA_FILE, ApiClient
 
+WIDGET = "/api/conversations/v1/widget/"
 OPERATIONS = {
     "tickets_list",
     "tickets_create",
@@ -89,7 +90,7 @@ def test_every_method_of_every_route_is_in_it_and_nothing_else(committed: Any) -
     routed = {
         (route, method)
         for route, view in routes(get_resolver().url_patterns)
-        if route.startswith("/api/projects/")
+        if route.startswith(("/api/projects/", WIDGET))
         for method in view.actions
         if method != "head"
     }
@@ -103,6 +104,8 @@ def test_no_path_has_a_final_slash(committed: Any) -> None:
 
 def test_every_operation_names_its_scope_and_its_errors(committed: Any) -> None:
     for path, method, operation in operations(committed):
+        if path.startswith(WIDGET):
+            continue
         (scope,) = operation["security"][0]["ApiKey"]
         assert f"Scope: `{scope}`." in operation["description"], (path, method)
         assert {"400", "401", "403", "405", "500", "503"} <= operation["responses"].keys()
@@ -110,6 +113,24 @@ def test_every_operation_names_its_scope_and_its_errors(committed: Any) -> None:
         assert ("415" in operation["responses"]) == (method in ("post", "put", "patch"))
         for answer in operation["responses"].values():
             assert "X-Request-ID" in answer["headers"]
+
+
+def test_every_operation_of_the_widget_names_its_token_and_its_errors(committed: Any) -> None:
+    for path, method, operation in operations(committed):
+        if path.startswith(WIDGET):
+            assert operation["security"] == [{"PublicToken": []}]
+            answers = operation["responses"].keys()
+            assert {"200", "400", "403", "405", "429", "500", "503"} <= answers, (path, method)
+            assert "401" not in answers
+            assert "Retry-After" in operation["responses"]["429"]["headers"]
+
+
+def test_every_post_that_may_be_repeated_says_so(committed: Any) -> None:
+    for path, method, operation in operations(committed):
+        named = {parameter["name"] for parameter in operation.get("parameters", [])}
+        may_be = method == "post" and (not path.startswith(WIDGET) or path.endswith("/message"))
+        assert ("Idempotency-Key" in named) == may_be, (path, method)
+        assert not may_be or {"409", "422"} <= operation["responses"].keys()
 
 
 def test_every_parameter_is_described(committed: Any) -> None:

@@ -87,7 +87,8 @@ def standing(ticket_id: UUID, seen: bytes | None = None) -> Standing | None:
 
 def forget(ticket_id: UUID) -> None:
     """Drops what is cached of the ticket when the transaction commits, never before."""
-    leases.forget_at_commit(cache_key(ticket_id), lifetime_ms=_LIFETIME_MS)
+    # A job for each ticket that changes while Redis is away would be more than it is worth.
+    leases.forget_at_commit(cache_key(ticket_id), lifetime_ms=_LIFETIME_MS, durably=False)
 
 
 def _load(ticket_id: UUID) -> bytes | None:

@@ -31,7 +31,11 @@ class WidgetCallerSerializer(serializers.Serializer[Any]):
         required=False, allow_null=True, help_text="A random UUID that only this browser knows."
     )
     identity_distinct_id = Text(
-        required=False, allow_null=True, max_length=400, trim_whitespace=False
+        required=False,
+        allow_null=True,
+        max_length=400,
+        trim_whitespace=False,
+        help_text="Whom the project's own server vouches for; comes with the hash.",
     )
     identity_hash = Text(
         required=False,
@@ -235,7 +239,9 @@ class WidgetSeenSerializer(serializers.Serializer[Any]):
 class WidgetTicketsQuery(WidgetCallerSerializer):
     status = serializers.ChoiceField(choices=Status.choices, required=False)
     limit = QueryInteger(default=20, min_value=1, help_text="Above 100 is cut to 100.")
-    offset = QueryInteger(default=0, min_value=0, max_value=2**31)
+    offset = QueryInteger(
+        default=0, min_value=0, max_value=2**31, help_text="So many are passed over."
+    )
 
     def validate_limit(self, limit: int) -> int:
         return min(limit, 100)
