@@ -189,6 +189,8 @@ class Ticket(models.Model):
 
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
+    # Moves with the ticket's own fields; not with messages, reading, or the customer's person.
+    version = models.PositiveIntegerField(default=1, db_default=1, editable=False)
     resolved_at = models.DateTimeField(null=True)
 
     message_count = models.PositiveIntegerField(default=0)

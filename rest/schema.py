@@ -41,6 +41,10 @@ _REPLAYED = {
     "description": "`true` on the answer to an earlier request with the same Idempotency-Key.",
     "schema": {"type": "string", "enum": ["true"]},
 }
+_ETAG = {
+    "description": "Names this version, for If-None-Match and If-Match.",
+    "schema": {"type": "string"},
+}
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _ERRORS = {
     "400": "A field or parameter is wrong, or the body is not JSON. Nothing was changed.",
@@ -49,6 +53,7 @@ _ERRORS = {
     "404": "There is no such object in this project.",
     "405": "The path does not have this method.",
     "409": "A request with this Idempotency-Key is still running.",
+    "412": "The object has changed since the version that If-Match names.",
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not `application/json`.",
     "422": "The Idempotency-Key was used for another request.",
@@ -170,6 +175,21 @@ _IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
+_IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of an earlier answer: 304 without a body if it would be the same.",
+)
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of an earlier answer: 412, and nothing changes, if the fields of the "
+    "object have changed since.",
+)
+
+
 class Schema(AutoSchema):
     """Adds what all endpoints share: scopes, path parameters, error answers and headers."""
 
@@ -185,8 +205,15 @@ class Schema(AutoSchema):
         ]
         if self._is_repeatable():
             parameters.append(_IDEMPOTENCY_KEY)
+        if self._is_conditional():
+            parameters.append(_IF_NONE_MATCH if self.method == "GET" else _IF_MATCH)
         query = getattr(self.view, "query_serializers", {}).get(self.view.action)
         return [*parameters, query] if query else parameters
+
+    def _is_conditional(self) -> bool:
+        """Whether the action looks at what a client has, or means to change."""
+        is_tagged = self.view.action in getattr(self.view, "tagged_actions", ())
+        return is_tagged and self.method != "POST"
 
     def _is_repeatable(self) -> bool:
         """Whether a request may be repeated with an Idempotency-Key."""
@@ -228,6 +255,8 @@ class Schema(AutoSchema):
                         },
                     },
                 )
+        if self._is_conditional() and self.method == "GET":
+            operation["responses"]["304"] = {"description": "As the client has it already."}
         operation["responses"] = dict(sorted(operation["responses"].items()))
         for status, answer in operation["responses"].items():
             answer["headers"] = {"X-Request-ID": _REQUEST_ID, **self._headers(status, operation)}
@@ -249,12 +278,22 @@ class Schema(AutoSchema):
             return "{" in self.path.removeprefix("/api/projects/{project_id}")
         if status in ("409", "422"):
             return self._is_repeatable()
+        if status == "412":
+            return self._is_conditional() and self.method != "GET"
         return status not in ("413", "415") or self.method in ("POST", "PUT", "PATCH")
 
     def _headers(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
         replayed = {"Idempotency-Replayed": _REPLAYED}
         headers = self._headers_of(status, operation)
-        return headers | replayed if self._is_repeatable() and status < "300" else headers
+        if self._is_repeatable() and status < "300":
+            headers |= replayed
+        if self.view.action in getattr(self.view, "tagged_actions", ()) and status in (
+            "200",
+            "201",
+            "304",
+        ):
+            headers |= {"ETag": _ETAG}
+        return headers
 
     def _headers_of(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
         if status == "201" and operation["operationId"] == "tickets_create":
@@ -295,6 +334,12 @@ _EXAMPLES = {
         "invalid_request",
         "conflict",
         "A request with this Idempotency-Key is still running.",
+        None,
+    ),
+    "412": (
+        "invalid_request",
+        "precondition_failed",
+        "It has changed since the version that If-Match names. Nothing was changed.",
         None,
     ),
     "422": (

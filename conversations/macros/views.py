@@ -56,6 +56,7 @@ class ApplyMacroViewSet(TicketEndpoint):
     """A macro, applied to a ticket."""
 
     required_scopes = {"create": "ticket:write"}
+    tagged_actions = ("create",)
 
     @extend_schema(request=ApplyMacroSerializer, responses={200: TicketSerializer})
     def create(self, request: Request) -> Response:

@@ -45,7 +45,8 @@ def post_message(
         changes["last_message_text"] = content[:PREVIEW_LENGTH]
         if author_type == AuthorType.CUSTOMER:
             changes["unread_team_count"] = _unread_by_team(ticket) + 1
-            changes |= _consequences_of_reply(ticket)
+            if consequences := _consequences_of_reply(ticket):
+                changes |= {**consequences, "version": ticket.version + 1}
         else:
             changes["unread_customer_count"] = ticket.unread_customer_count + 1
     changed = set_fields(ticket, changes)

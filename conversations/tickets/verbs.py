@@ -108,16 +108,17 @@ def update_ticket(*, ticket: Ticket, actor: Actor, **fields: Any) -> list[str]:
 def change(ticket: Ticket, fields: dict[str, Any], now: datetime) -> list[str]:
     """What `update_ticket` does short of saving; returns the columns to save.
 
-    `updated_at` is among them, and `search` where the words to be found changed.
+    `updated_at` and `version` are among them, and `search` where the words to be found changed.
     """
     changed = set_fields(ticket, _with_consequences(ticket, fields, now))
     if not changed:
         return []
     touch(ticket, now)
+    ticket.version += 1
     if not SEARCHED.isdisjoint(changed):
         ticket.search = of_ticket(ticket)
         changed.append("search")
-    return [*changed, "updated_at"]
+    return [*changed, "updated_at", "version"]
 
 
 def touch(ticket: Ticket, now: datetime) -> datetime:
@@ -226,7 +227,8 @@ WITH due AS (
 UPDATE conversations_ticket AS ticket
 SET snoozed_until = NULL,
     status = CASE ticket.status WHEN 'resolved' THEN ticket.status ELSE 'open' END,
-    updated_at = GREATEST(%(now)s, ticket.updated_at + interval '1 microsecond')
+    updated_at = GREATEST(%(now)s, ticket.updated_at + interval '1 microsecond'),
+    version = ticket.version + 1
 FROM due
 -- The array makes it look each of them up, whatever it believes of how many they are.
 WHERE ticket.id = due.id AND ticket.id = ANY(ARRAY(SELECT id FROM due))

@@ -31,6 +31,7 @@ from conversations.tickets.serializers import (
 from conversations.widget import polls
 from projects.models import User
 from projects.views import ProjectEndpoint
+from rest import conditional
 from rest.exceptions import invalid
 from rest.fields import UUID_FORM, QueryFlag, QueryParameters, StrictObject
 from rest.pagination import base_url, paginate
@@ -80,8 +81,13 @@ class TicketEndpoint(ProjectEndpoint):
         agent = self.request.user
         return agent.display_name if isinstance(agent, User) else None
 
-    def answer_with(self, ticket: Ticket, **options: Any) -> Response:
-        return Response(with_customers(self.project_id, [ticket])[0], **options)
+    def answer_with(
+        self, ticket: Ticket, *, status: int = 200, headers: dict[str, str] | None = None
+    ) -> Response:
+        """The ticket under its tag; or that a client which reads has this answer already."""
+        body = with_customers(self.project_id, [ticket])[0]
+        tag = conditional.etag(ticket.version, body)
+        return conditional.answer(self.request, body, tag, status=status, headers=headers)
 
 
 def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
@@ -118,6 +124,16 @@ class TicketViewSet(TicketEndpoint):
         "bulk_update_tags": "ticket:write",
         "bulk_assign": "ticket:write",
     }
+    # Those whose answer has a tag, or which look at one.
+    tagged_actions = (
+        "create",
+        "retrieve",
+        "update",
+        "partial_update",
+        "destroy",
+        "mark_unread",
+        "unread_count",
+    )
     query_serializers: dict[str, type[QueryParameters]] = {
         "list": TicketListOrViewQuery,
         "retrieve": RetrieveQuery,
@@ -178,6 +194,7 @@ class TicketViewSet(TicketEndpoint):
     @extend_schema(request=TicketSerializer, responses=TicketSerializer)
     def partial_update(self, request: Request) -> Response:
         body = self.read_body(TicketSerializer, self.ticket)
+        conditional.check_version(request, self.ticket.version)
         verbs.update_ticket(ticket=self.ticket, actor=self.actor, **body)
         return self.answer_with(self.ticket)
 
@@ -189,6 +206,7 @@ class TicketViewSet(TicketEndpoint):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request) -> Response:
         """Deletes the ticket with its messages."""
+        conditional.check_version(request, self.ticket.version)
         verbs.delete_ticket(ticket=self.ticket, actor=self.actor)
         return Response(status=204)
 
@@ -205,7 +223,8 @@ class TicketViewSet(TicketEndpoint):
     def unread_count(self, request: Request) -> Response:
         """Unread customer messages over the project's unresolved tickets."""
         seen = self.cached.get(unread.cache_key(self.project_id))
-        return Response({"count": unread.count(self.project_id, seen=seen)})
+        count = unread.count(self.project_id, seen=seen)
+        return conditional.answer(request, {"count": count}, f'"{count}"')
 
     @extend_schema(request=BulkStatusSerializer, responses=ChangedTicketsSerializer)
     @action(detail=False, methods=["post"])
