@@ -29,7 +29,17 @@ def forget_after_ticket(
 
 _COUNTED = frozenset({"status", "unread_team_count", "project"})
 # A message moves `last_seq`, an edit or deletion `updated_at`.
-_POLLED = frozenset({"status", "last_seq", "updated_at", "unread_customer_count"})
+_POLLED = frozenset(
+    {
+        "status",
+        "last_seq",
+        "updated_at",
+        "last_message_at",
+        "unread_customer_count",
+        "distinct_id",
+        "widget_session_id",
+    }
+)
 
 
 @receiver([post_save, post_delete], sender=Project)

@@ -5,6 +5,7 @@ RFC 2104). Whoever has the signature is that customer, under all the distinct id
 that an API key or an earlier verified call has linked to it.
 """
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Iterable
@@ -25,28 +26,28 @@ def signature(identity_secret: str, distinct_id: str) -> str:
     return hmac.new(identity_secret.encode(), distinct_id.encode(), hashlib.sha256).hexdigest()
 
 
-def opened_by(
-    project: PublicProject, distinct_id: str, identity_hash: str
-) -> frozenset[str] | None:
-    """The distinct ids that this customer is known by; None if the hash is not theirs.
+def is_proved(project: PublicProject, distinct_id: str, identity_hash: str) -> bool:
+    """Whether the hash is that of the distinct_id.
 
-    One round trip to Redis, and two queries where it has nothing of them. What is
-    cached holds neither the secret nor the hash, but the hash's own digest.
+    It costs the same whichever it is, and whoever the customer is: else its time would
+    tell a guesser who has been here lately.
     """
-    given = identity_hash.lower().encode()
+    expected = signature(_secret_of(project.id, project.fingerprint), distinct_id)
+    return hmac.compare_digest(expected.encode(), identity_hash.lower().encode())
+
+
+def known_as(project_id: int, distinct_id: str) -> frozenset[str]:
+    """All distinct ids of a customer who has proved this one.
+
+    One round trip to Redis, and a query where it has nothing of them.
+    """
     record = leases.fill(
-        cache_key(project.id, distinct_id),
-        lambda: _load(project.id, distinct_id, given),
+        cache_key(project_id, distinct_id),
+        lambda: orjson.dumps(sorted(linked_to(project_id, distinct_id))),
         lifetime_ms=_LIFETIME_MS,
     )
-    if record is not None and orjson.loads(record)["fingerprint"] != project.fingerprint:
-        # The secret is not the one that this was stored for.
-        record = _load(project.id, distinct_id, given)
-    if record is None:
-        return None
-    known = orjson.loads(record)
-    is_theirs = hmac.compare_digest(known["proof"], _proof(given))
-    return frozenset(known["distinct_ids"]) if is_theirs else None
+    assert record is not None
+    return frozenset(orjson.loads(record))
 
 
 def cache_key(project_id: int, distinct_id: str) -> str:
@@ -59,18 +60,23 @@ def forget_links(project_id: int, distinct_ids: Iterable[str]) -> None:
         leases.forget_at_commit(cache_key(project_id, distinct_id), lifetime_ms=_LIFETIME_MS)
 
 
-def _load(project_id: int, distinct_id: str, given: bytes) -> bytes | None:
+class _Changed(Exception):
+    """The secret is another than the caller's record of the project says."""
+
+
+def _secret_of(project_id: int, fingerprint: str) -> str:
+    try:
+        return _kept_secret(project_id, fingerprint)
+    except _Changed as changed:
+        return str(changed)
+
+
+@functools.lru_cache(maxsize=1000)
+def _kept_secret(project_id: int, fingerprint: str) -> str:
+    """Kept in this process alone: a cache that others may read is no place for a secret."""
     secret = Project.objects.values_list("identity_secret", flat=True).get(pk=project_id)
-    if not hmac.compare_digest(signature(secret, distinct_id).encode(), given):
-        return None
-    return orjson.dumps(
-        {
-            "fingerprint": tokens.fingerprint(secret),
-            "proof": _proof(given),
-            "distinct_ids": sorted(linked_to(project_id, distinct_id)),
-        }
-    )
-
-
-def _proof(given: bytes) -> str:
-    return hashlib.sha256(given).hexdigest()
+    if tokens.fingerprint(secret) != fingerprint:
+        # Between the record and this query somebody has set another; it is not kept under
+        # the fingerprint of the one before.
+        raise _Changed(secret)
+    return secret

@@ -58,14 +58,17 @@ def take(limits: Sequence[Limit], *, reading: Sequence[str] = ()) -> Verdict:
     """Counts a call against all of the limits, or, where one is exceeded, against none.
 
     With `reading`, cache keys, the call is counted only if the first of them has a
-    value: a caller whom nobody knows leaves nothing behind. Raises
-    `leases.CacheDown`; who catches it lets the call through.
+    value: a caller whom nobody knows leaves nothing behind. Without Redis the call is
+    let through, and nothing is read.
     """
     keys = [leases.full_key(f"limit:{limit.name}") for limit in limits]
     arguments: list[Any] = [len(limits), int(bool(reading))]
     for limit in limits:
         arguments += [limit.quota, limit.seconds * 1000]
-    wait, values = leases.call(
-        lambda redis: redis.eval(_TAKE, len(keys) + len(reading), *keys, *reading, *arguments)
-    )
+    try:
+        wait, values = leases.call(
+            lambda redis: redis.eval(_TAKE, len(keys) + len(reading), *keys, *reading, *arguments)
+        )
+    except leases.CacheDown:
+        return Verdict(0, {})
     return Verdict(wait / 1000, leases.trusted(reading, values))

@@ -97,7 +97,7 @@ def test_links_follow_the_scheme_of_a_trusted_proxy(
 def test_limits_go_by_the_client_behind_the_proxy(
     proxies: None, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conversations.widget.views._WRITES_OF_ADDRESS", 1)
+    monkeypatch.setattr("projects.write_limits.OF_ADDRESS", 1)
 
     def status(forwarded: str) -> int:
         browser = Browser(project, **{"x-forwarded-for": forwarded})

@@ -13,10 +13,13 @@ from conversations.models import Ticket
 from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
+from tests.jobs import run_jobs
 from tests.service import Service
+from tests.test_queries import round_trips as _round_trips
 from tests.test_queries import statements
 from tests.widget import WIDGET, Browser, identity_hash
 
+round_trips = _round_trips
 NOBODY = str(uuid.UUID(int=7))
 CALLS: dict[str, tuple[str, str, Any]] = {
     "message": ("POST", "message", {"message": "Hi", "distinct_id": "a"}),
@@ -137,9 +140,15 @@ def test_where_domains_are_listed_a_call_from_no_page_is_a_403(shop: Project) ->
     assert Browser(shop).send().status_code == 403
 
 
-def test_a_page_of_the_service_itself_may_call(shop: Project) -> None:
+def test_the_services_own_demo_page_may_call(shop: Project, settings: Any) -> None:
+    settings.DEMO_PROJECT = shop.pk
+
     assert Browser(shop, origin="http://testserver").send().status_code == 200
     assert Browser(shop, referer="http://testserver/demo").tickets().status_code == 200
+
+
+def test_a_project_that_is_not_the_demos_may_not_be_called_from_there(shop: Project) -> None:
+    assert Browser(shop, origin="http://testserver").send().status_code == 403
 
 
 def test_without_domains_any_page_may_call(project: Project) -> None:
@@ -399,17 +408,106 @@ def test_a_foreign_and_an_unknown_ticket_differ_in_their_status_alone(
 ) -> None:
     ticket_id = victim.sent("A secret", traits={"name": "Ada"})["ticket_id"]
 
-    foreign = Browser(project).poll(ticket_id)
+    thief = Browser(project)
+    said = []
+    for each in (ticket_id, NOBODY):
+        body = thief.poll(each).json()
+        del body["request_id"], body["attr"], body["type"]
+        said.append(body)
 
-    body = foreign.json()
-    del body["request_id"]
-    assert body == {
-        "type": "authentication_error",
-        "code": "permission_denied",
-        "detail": "Forbidden",
-        "attr": None,
-        "error": "Forbidden",
+    assert said == [
+        {"code": "permission_denied", "detail": "Forbidden", "error": "Forbidden"},
+        {"code": "not_found", "detail": "Ticket not found", "error": "Ticket not found"},
+    ]
+
+
+def test_a_wrong_hash_costs_the_same_whether_or_not_the_customer_is_here(
+    project: Project, round_trips: list[Any]
+) -> None:
+    """Else its time would tell who has been here lately."""
+    online = Browser(project, "user_1")
+    ticket_id = online.sent()["ticket_id"]
+    online.news(ticket_id)
+    costs = []
+    for name in ("user_1", "nobody"):
+        forger = Browser(project, name)
+        forger.credentials["identity_hash"] = "0" * 64
+        round_trips.clear()
+        with statements() as found:
+            forger.poll(ticket_id)
+        costs.append((len(found), len(round_trips)))
+
+    assert costs == [(0, 1), (0, 1)]
+
+
+def test_an_identity_has_no_more_writes_by_naming_many_sessions(project: Project) -> None:
+    customer = Browser(project, "user_1")
+
+    statuses = [customer.send(widget_session_id=str(uuid.uuid4())).status_code for _ in range(31)]
+
+    assert statuses == [200] * 30 + [429]
+
+
+def test_a_hash_of_an_old_secret_gets_no_answer_again(project: Project) -> None:
+    customer = Browser(project, "user_1", **{"idempotency-key": "one"})
+    customer.sent()
+
+    project.identity_secret = "another"
+    project.save()
+
+    assert customer.send().status_code == 403
+
+
+def say(project: Project, event: str, distinct_id: str, **properties: Any) -> None:
+    """What anybody with the public token may send as an event."""
+    body = {
+        "api_key": project.public_token,
+        "event": event,
+        "distinct_id": distinct_id,
+        "properties": {**properties, "distinct_id": distinct_id},
     }
+    response = Client().post("/e/", json.dumps(body), content_type="application/json")
+    assert response.status_code == 200
+    run_jobs()
+
+
+@pytest.mark.parametrize(
+    ("event", "properties"),
+    [
+        ("$identify", {"$anon_distinct_id": "victim"}),
+        ("$create_alias", {"alias": "victim"}),
+        ("$set", {"$set": {"email": "victim@example.com"}}),
+    ],
+    ids=["identify", "alias", "set"],
+)
+def test_an_alias_across_two_verified_customers_opens_nothing(
+    project: Project, event: str, properties: dict[str, Any]
+) -> None:
+    ticket_id = Browser(project, "victim").sent(traits={"email": "victim@example.com"})["ticket_id"]
+    mallory = Browser(project, "mallory")
+    mallory.sent()
+
+    say(project, event, "mallory", **properties)
+
+    assert mallory.poll(ticket_id).status_code == 403
+    assert ticket_id not in [ticket["id"] for ticket in mallory.tickets().json()["results"]]
+
+
+@pytest.mark.parametrize(
+    ("event", "properties"),
+    [("$identify", {"$anon_distinct_id": "victim"}), ("$create_alias", {"alias": "victim"})],
+    ids=["identify", "alias"],
+)
+def test_an_alias_before_the_victim_was_verified_opens_nothing_either(
+    project: Project, event: str, properties: dict[str, Any]
+) -> None:
+    say(project, event, "mallory", **properties)
+    ticket_id = Browser(project, "victim").sent()["ticket_id"]
+
+    mallory = Browser(project, "mallory")
+    mallory.sent()
+
+    assert mallory.poll(ticket_id).status_code == 403
 
 
 # --- Through the server ------------------------------------------------------

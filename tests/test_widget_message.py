@@ -364,7 +364,7 @@ def test_the_31st_message_of_a_session_in_a_minute_is_a_429(
 def test_an_address_has_a_limit_of_its_own(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conversations.widget.views._WRITES_OF_ADDRESS", 2)
+    monkeypatch.setattr("projects.write_limits.OF_ADDRESS", 2)
     address = {"REMOTE_ADDR": f"10.1.{project.pk % 250}.{project.pk // 250 % 250}"}
     browsers = [Browser(project) for _ in range(4)]
     for browser in browsers:

@@ -317,7 +317,24 @@ def test_without_domains_nothing_can_be_restored(project: Project) -> None:
     assert ask(browser, "ada@example.com").status_code == 403
 
 
-def test_from_the_services_own_page_it_can(project: Project) -> None:
+@pytest.mark.parametrize("path", ["/admin/", "/demo/x", "/"])
+def test_a_link_leads_to_no_other_page_of_the_service(
+    project: Project, settings: Any, path: str
+) -> None:
+    settings.DEMO_PROJECT = project.pk
+    browser = Browser(project, origin="http://testserver")
+
+    assert ask(browser, "ada@example.com", f"http://testserver{path}").status_code == 403
+
+
+def test_the_demo_page_is_for_the_demos_project_alone(project: Project) -> None:
+    browser = Browser(project, origin="http://testserver")
+
+    assert ask(browser, "ada@example.com", "http://testserver/demo").status_code == 403
+
+
+def test_from_the_services_own_demo_page_it_can(project: Project, settings: Any) -> None:
+    settings.DEMO_PROJECT = project.pk
     address = f"demo-{project.pk}@example.com"
     browser = Browser(project, origin="http://testserver")
     browser.sent(traits={"email": address})
@@ -366,6 +383,19 @@ def test_a_wrong_redemption_is_named(browser: Browser, body: dict[str, Any], att
     assert attr in response.json()["details"]
 
 
+def test_a_restored_session_does_not_speak_as_a_verified_customer(
+    shop: Project, browser: Browser, ada: str, reader: ApiClient, tickets_url: str
+) -> None:
+    """The address is what the customer typed, perhaps with a mistake."""
+    ticket_id = Browser(shop, "vip", origin=ORIGIN).sent(traits={"email": ada})["ticket_id"]
+
+    redeem(browser, mailed_token(browser, ada))
+    browser.sent("Hi", ticket_id=ticket_id)
+
+    ticket = reader.get(f"{tickets_url}/{ticket_id}").json()
+    assert ticket["identity_verified"] is False
+
+
 # --- Attacks -----------------------------------------------------------------
 
 
@@ -394,6 +424,27 @@ def test_a_persons_address_is_not_looked_at(
     ask(browser, evil)
 
     assert mails_to(evil) == []
+
+
+def test_setting_somebodys_address_by_an_event_restores_nothing_of_theirs(
+    shop: Project, browser: Browser, ticket_id: str, ada: str
+) -> None:
+    attacker = Browser(shop, origin=ORIGIN)
+    mine = attacker.sent(distinct_id="mallory")["ticket_id"]
+    body = {
+        "api_key": shop.public_token,
+        "event": "$set",
+        "distinct_id": "mallory",
+        "properties": {"$set": {"email": ada}},
+    }
+    assert attacker.client.post("/e/", body, content_type="application/json").status_code == 200
+    run_jobs()
+
+    moved = redeem(browser, mailed_token(browser, ada))["migrated_ticket_ids"]
+
+    assert moved == [ticket_id]
+    assert attacker.poll(ticket_id).status_code == 403
+    assert attacker.poll(mine).status_code == 200
 
 
 def test_the_tickets_are_the_same_to_the_team(

@@ -14,6 +14,7 @@ from conversations.messages.counters import recounted
 from conversations.models import AuthorType, Message, Status, Ticket, set_fields
 from conversations.search import of_message
 from conversations.tickets.verbs import PREVIEW_LENGTH, touch
+from conversations.widget import polls
 from projects.models import Project
 from rest.json import are_same
 
@@ -124,8 +125,9 @@ def repair_counters(*, ticket_id: UUID) -> list[str]:
         wrong = [] if ticket is None else set_fields(ticket, recounted(ticket))
         if ticket is not None and wrong:
             ticket.save(update_fields=wrong)
-            # The cached count may be wrong in its own right.
+            # What is cached may be wrong in its own right.
             unread.forget(ticket.project_id)
+            polls.forget(ticket.pk)
     return wrong
 
 

@@ -14,8 +14,9 @@ from django.db.models.fields.json import KeyTextTransform
 from conversations.events import verbs as events
 from conversations.events.actors import Actor
 from conversations.events.models import Event, EventType
-from conversations.models import Restore, Ticket, load_assignee_names
+from conversations.models import Ticket, load_assignee_names
 from conversations.tickets.verbs import delete_ticket, update_ticket
+from conversations.widget import restores
 from projects.models import Person, address_key, new_uuid
 from projects.persons import find_customers
 from projects.persons.verbs import remove
@@ -34,6 +35,7 @@ def erase_person(*, person: Person, tickets: bool, actor: Actor) -> None:
         theirs = _tickets_of(person)
         # Django takes the id from a ticket that it deletes.
         told = [*(ticket.pk for ticket in theirs), *_tickets_gone(person)]
+        addresses = _addresses(person, theirs)
         for ticket in theirs:
             if tickets:
                 delete_ticket(ticket=ticket, actor=actor)
@@ -49,10 +51,16 @@ def erase_person(*, person: Person, tickets: bool, actor: Actor) -> None:
                 )
         events.blank(project_id=person.project_id, ticket_ids=told)
         idempotency.forget_about([person.pk, *told])
-        if isinstance(address := person.properties.get("email"), str):
-            wishes = Restore.objects.filter(project_id=person.project_id)
-            wishes.filter(email=address.lower()).delete()
+        restores.forget_addresses(person.project_id, addresses)
         remove(person=person)
+
+
+def _addresses(person: Person, tickets: Sequence[Ticket]) -> list[str]:
+    """Those that the person and their tickets name."""
+    named = [person.properties.get("email")]
+    for ticket in tickets:
+        named += [ticket.email_from, ticket.anonymous_traits.get("email")]
+    return [address for address in named if isinstance(address, str)]
 
 
 def _tickets_of(person: Person) -> list[Ticket]:

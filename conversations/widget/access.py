@@ -29,31 +29,50 @@ class Caller:
         return hmac.compare_digest(session_digest, digest_of(self.session_id))
 
 
+def check_identity(project: PublicProject, given: Any) -> None:
+    """Raises PermissionDenied for an identity_hash that is not its distinct_id's.
+
+    Of credentials that are not known to be well formed; what is no text is left to those
+    who read it.
+    """
+    if not hasattr(given, "get"):
+        return
+    identity, proof = given.get("identity_distinct_id"), given.get("identity_hash")
+    if not (isinstance(identity, str) and isinstance(proof, str)):
+        return
+    if not identities.is_proved(project, identity, proof):
+        raise PermissionDenied("The identity_hash is not that of the identity_distinct_id.")
+
+
 def identified(project: PublicProject, credentials: dict[str, Any]) -> Caller:
     """Who has these, validated. Raises PermissionDenied for a hash that is not theirs."""
-    identity, distinct_ids = credentials.get("identity_distinct_id"), frozenset[str]()
-    if identity is not None:
-        opened = identities.opened_by(project, identity, credentials["identity_hash"])
-        if opened is None:
-            raise PermissionDenied("The identity_hash is not that of the identity_distinct_id.")
-        distinct_ids = opened
+    # Once more, since this is what opens tickets.
+    check_identity(project, credentials)
+    identity = credentials.get("identity_distinct_id")
     return Caller(
         session_id=credentials.get("widget_session_id"),
         identity=identity,
-        distinct_ids=distinct_ids,
+        distinct_ids=frozenset() if identity is None else identities.known_as(project.id, identity),
     )
 
 
-def digest_of_credentials(given: Any) -> str | None:
+def digest_of_credentials(token: str, given: Any) -> str | None:
     """Stands for a caller, from what a request gives, before that is known to be right.
 
-    None where a request gives nothing: those who give nothing are not one caller.
+    Made of the secret, and for one project, so that nobody can use up what is somebody
+    else's; and of an identity alone where there is one, so that nobody has more by naming
+    many sessions. None where a request gives nothing: those who give nothing are not one.
     """
-    names = ("identity_distinct_id", "identity_hash", "widget_session_id")
-    parts = [str(given.get(name) or "").lower() for name in names] if hasattr(given, "get") else []
+    if not hasattr(given, "get"):
+        return None
+    identity = [given.get(name) for name in ("identity_distinct_id", "identity_hash")]
+    parts = [part for part in identity if isinstance(part, str)]
+    if not parts and isinstance(session_id := given.get("widget_session_id"), str):
+        parts = [session_id]
     if not any(parts):
         return None
-    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
+    text = "\0".join([token, *parts]).lower()
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 def digest_of(session_id: UUID) -> str:

@@ -17,7 +17,9 @@ from django.db.models import QuerySet, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
+from conversations.events.actors import Actor
 from conversations.models import Restore, Ticket, TicketQuerySet
+from conversations.tickets.verbs import update_ticket
 from conversations.widget import polls
 from projects.models import Project, address_key
 
@@ -131,13 +133,24 @@ def redeem(*, project_id: int, token: str, session_id: UUID) -> tuple[str, list[
 
 
 def _hand_over(restore: Restore, session_id: UUID) -> list[UUID]:
-    locked = _tickets_of(restore).order_by("pk").select_for_update()
-    moved = [ticket.pk for ticket in locked.only("pk")]
+    tickets = list(_tickets_of(restore).order_by("pk").select_for_update())
+    for ticket in tickets:
+        if ticket.identity_verified:
+            # The address is what the customer said; whoever has it has not proved more.
+            actor = Actor.customer(ticket.distinct_id)
+            update_ticket(ticket=ticket, actor=actor, identity_verified=False)
+    moved = [ticket.pk for ticket in tickets]
     # update() on purpose: to the team the tickets are the same.
     Ticket.objects.filter(pk__in=moved).update(widget_session_id=session_id)
     for ticket_id in moved:
         polls.forget(ticket_id)
     return moved
+
+
+def forget_addresses(project_id: int, addresses: Iterable[str]) -> None:
+    """Removes the wishes of somebody who is erased."""
+    emails = {address.lower() for address in addresses}
+    Restore.objects.filter(project_id=project_id, email__in=emails).delete()
 
 
 def prune() -> None:

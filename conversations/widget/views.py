@@ -6,7 +6,9 @@ from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, PermissionDenied, Throttled
@@ -18,6 +20,7 @@ from conversations.models import Ticket
 from conversations.widget import polls, restores, verbs
 from conversations.widget.access import (
     Caller,
+    check_identity,
     digest_of,
     digest_of_credentials,
     identified,
@@ -44,16 +47,16 @@ from conversations.widget.serializers import (
 )
 from projects import tokens
 from projects.tokens import PublicProject
-from rest import leases, limits
+from projects.write_limits import write_limits
+from rest import limits
 from rest.fields import UUID_FORM
-from rest.limits import Limit, Verdict
+from rest.limits import Limit
 from rest.proxies import client_network
 from rest.views import Endpoint
 
 _SAFE = ("GET", "HEAD")
 # An open widget asks 12 times a minute; a few of them may share a session in as many tabs.
 _POLLS = 300
-_WRITES_OF_SESSION, _WRITES_OF_ADDRESS = 30, 1000
 
 
 class WidgetEndpoint(Endpoint):
@@ -74,31 +77,30 @@ class WidgetEndpoint(Endpoint):
         super().initial(request, *args, **kwargs)
         token = request.META.get("HTTP_X_CONVERSATIONS_TOKEN", "")
         known = tokens.cache_key(token)
-        counted = self._counted(request)
-        verdict = _take(counted, [known, *self.cached_keys()])
+        counted = self._counted(request, token)
+        verdict = limits.take(counted, reading=[known, *self.cached_keys()])
         self.seen = verdict.values
         project = tokens.look_up(token, self.seen.get(known)) if token else None
         if project is None or not project.conversations_enabled:
             raise PermissionDenied("The token is not that of a project with conversations.")
         self.project = project
         origin = _origin(request)
-        if project.widget_domains and not (_is_among(origin, project) or _is_ours(origin, request)):
+        if project.widget_domains and not (
+            _is_among(origin, project) or _is_the_demos(origin, project, request)
+        ):
             raise PermissionDenied("The widget may not be used on pages of this origin.")
+        check_identity(project, _credentials(request))
         if self.seen.get(known) is None:
             # Until the token was known to be one, the call was not counted.
-            verdict = _take(counted, [])
+            verdict = limits.take(counted)
         if verdict.wait:
             raise Throttled(verdict.wait)
 
-    def _counted(self, request: Request) -> list[Limit]:
-        # Made of the secret, so that nobody can use up what is somebody else's.
-        digest = digest_of_credentials(_credentials(request))
+    def _counted(self, request: Request, token: str) -> list[Limit]:
+        digest = digest_of_credentials(token, _credentials(request))
         if request.method in _SAFE:
             return [Limit(f"widget:poll:{digest}", _POLLS, 60)] if digest else []
-        of_address = Limit(f"widget:address:{client_network(request)}", _WRITES_OF_ADDRESS, 3600)
-        if digest is None:
-            return [of_address]
-        return [Limit(f"widget:session:{digest}", _WRITES_OF_SESSION, 60), of_address]
+        return write_limits("widget", who=digest, network=client_network(request))
 
     def cached_keys(self) -> list[str]:
         """Cache keys that the action needs, and finds in `self.seen`."""
@@ -165,17 +167,6 @@ class WidgetEndpoint(Endpoint):
         return _validated(serializer_class(data=self.whole_body(request)))
 
 
-def _take(counted: list[Limit], keys: list[str]) -> Verdict:
-    """Counts the call, and reads what is cached in the same round trip.
-
-    Without Redis the call is let through.
-    """
-    try:
-        return limits.take(counted, reading=keys)
-    except leases.CacheDown:
-        return Verdict(0, {})
-
-
 def _validated(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
@@ -209,8 +200,13 @@ def _is_among(page: SplitResult | None, project: PublicProject) -> bool:
     return page is not None and page.hostname in project.widget_domains
 
 
-def _is_ours(page: SplitResult | None, request: Request) -> bool:
-    return page is not None and (page.scheme, page.netloc) == (request.scheme, request.get_host())
+def _is_the_demos(page: SplitResult | None, project: PublicProject, request: Request) -> bool:
+    """Whether the page is of the service itself, and the project that of its demo page."""
+    is_ours = page is not None and (page.scheme, page.netloc) == (
+        request.scheme,
+        request.get_host(),
+    )
+    return is_ours and project.id == settings.DEMO_PROJECT
 
 
 # --- The endpoints -----------------------------------------------------------
@@ -222,8 +218,8 @@ class SendView(WidgetEndpoint):
     is_repeatable = True
 
     def whose_idempotency_key(self) -> str:
-        digest = digest_of_credentials(_credentials(self.request))
-        return f"widget:{self.project.id}:{digest}"
+        token = self.request.META["HTTP_X_CONVERSATIONS_TOKEN"]
+        return f"widget:{digest_of_credentials(token, _credentials(self.request))}"
 
     def told_about(self, response: Response) -> Sequence[UUID]:
         return [response.data["ticket_id"]]
@@ -275,7 +271,8 @@ class PollView(WidgetEndpoint):
         ticket_id, after = self.ticket_id, self.query.get("after")
         standing = self.standing_of(identified(self.project, self.query), ticket_id)
         news: polls.News | None
-        if standing.has_nothing_after(after):
+        if request.method == "HEAD" or standing.has_nothing_after(after):
+            # Nobody gets to see what the answer to a HEAD would show.
             news = polls.News(standing.status, standing.unread, [], has_more=False)
         else:
             news = polls.fetch(ticket_id=ticket_id, after=after, limit=self.query["limit"])
@@ -336,7 +333,11 @@ class RestoreRequestView(WidgetEndpoint):
         """
         body = self.read_widget_body(request, WidgetRestoreWishSerializer)
         origin, page = _origin(request), restores.page_of(body["request_url"])
-        is_here = _is_among(page, self.project) or _is_ours(page, request)
+        is_here = _is_among(page, self.project) or (
+            _is_the_demos(page, self.project, request)
+            and page is not None
+            and page.path == reverse("demo")
+        )
         if page is None or origin is None or not is_here or _place(page) != _place(origin):
             raise PermissionDenied("The request_url is not that of a page that may use the widget.")
         if not self.project.widget_restore_enabled:
