@@ -105,6 +105,8 @@ def measure(port: int, database: str, token: str, widgets: int, seconds: float) 
         f"median {1000 * statistics.median(times):.1f} ms,"
         f" p99 {1000 * ranked[int(len(ranked) * 0.99)]:.1f} ms"
     )
+    if statuses.keys() - {200}:
+        sys.exit("Some polls were refused.")
     say(f"transactions of the service in PostgreSQL: {ran}, of each poll {ran / len(times):.3f}")
 
 

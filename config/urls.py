@@ -9,6 +9,7 @@ from django.views import defaults
 from rest_framework.exceptions import APIException, NotFound, ParseError, PermissionDenied
 
 from conversations.demo.views import shop
+from conversations.widget.errors import add_widget_error
 from projects.project.views import ProjectViewSet
 from rest.docs import DocsView, RedocView, SchemaView
 from rest.views import api_error_response
@@ -41,25 +42,30 @@ def _is_api(request: HttpRequest) -> bool:
     return _API.match(request.path_info) is not None
 
 
+def _api_error(request: HttpRequest, exc: Exception) -> HttpResponse:
+    is_widget = request.path_info.startswith("/api/conversations/v1/widget/")
+    return api_error_response(request, exc, add_widget_error if is_widget else None)
+
+
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _is_api(request):
-        return api_error_response(request, ParseError("The request could not be understood."))
+        return _api_error(request, ParseError("The request could not be understood."))
     return defaults.bad_request(request, exception)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _is_api(request):
-        return api_error_response(request, PermissionDenied())
+        return _api_error(request, PermissionDenied())
     return defaults.permission_denied(request, exception)
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _is_api(request):
-        return api_error_response(request, NotFound("There is nothing at this address."))
+        return _api_error(request, NotFound("There is nothing at this address."))
     return defaults.page_not_found(request, exception)
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
     if _is_api(request):
-        return api_error_response(request, APIException())
+        return _api_error(request, APIException())
     return defaults.server_error(request)

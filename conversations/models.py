@@ -137,7 +137,7 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
         self, *, session_id: uuid.UUID | None, distinct_ids: Collection[str]
     ) -> TicketQuerySet:
         """Those that a widget's session opens, or a verified customer's distinct ids."""
-        whose = Q(distinct_id__in=distinct_ids)
+        whose = Q(distinct_id__in=distinct_ids, widget_restored=False)
         if session_id is not None:
             whose |= Q(widget_session_id=session_id)
         return self.filter(whose)
@@ -168,6 +168,9 @@ class Ticket(models.Model):
     identity_verified = models.BooleanField(null=True)
     # Known to one browser alone, which reads and writes here by it. In no answer to the team.
     widget_session_id = models.UUIDField(null=True)
+    # Whether its session got it by a mailed link. Then the session alone opens it: whoever
+    # has the distinct_id may be another than who has the address.
+    widget_restored = models.BooleanField(default=False, db_default=False)
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.NEW)
     priority = models.CharField(max_length=16, choices=Priority.choices, null=True)

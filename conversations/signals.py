@@ -24,7 +24,7 @@ def forget_after_ticket(
     if update_fields is None or _COUNTED.intersection(update_fields):
         unread.forget(instance.project_id)
     if update_fields is None or _POLLED.intersection(update_fields):
-        polls.forget(instance.pk)
+        polls.forget(instance)
 
 
 _COUNTED = frozenset({"status", "unread_team_count", "project"})
@@ -38,6 +38,7 @@ _POLLED = frozenset(
         "unread_customer_count",
         "distinct_id",
         "widget_session_id",
+        "widget_restored",
     }
 )
 

@@ -1,7 +1,7 @@
 """How a request runs through an endpoint, in the order that clients rely on."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -162,10 +162,16 @@ def _not_utf8(query: str) -> list[str]:
     ]
 
 
-def api_error_response(request: HttpRequest, exc: Exception) -> HttpResponse:
-    """The answer for what fails outside an endpoint, in the same shape."""
+def api_error_response(
+    request: HttpRequest,
+    exc: Exception,
+    add: Callable[[dict[str, Any], int], None] | None = None,
+) -> HttpResponse:
+    """The answer for what fails outside an endpoint, in the same shape; `add` may add to it."""
     response = ErrorHandler(exc, {"request": request, "view": None}).run()  # type: ignore[typeddict-item]
     assert response is not None
+    if add is not None:
+        add(response.data, response.status_code)
     answer = HttpResponse(dumps(response.data), status=response.status_code)
     for name, value in response.headers.items():
         answer.headers[name] = value

@@ -269,7 +269,7 @@ def test_a_verified_customer_changes_nothing_that_an_api_key_has_said(
     assert now["properties"] == {"name": "Ada", "phone": None, "city": "Paris"}
 
 
-def test_a_verified_customer_replaces_claims_and_then_nobody_but_an_api_key_does(
+def test_what_a_verified_customer_says_stays_a_claim_until_an_api_key_says_it(
     api: ApiClient, url: str, project: Project
 ) -> None:
     person = claimed(project, "ada")
@@ -280,10 +280,14 @@ def test_a_verified_customer_replaces_claims_and_then_nobody_but_an_api_key_does
         vouch(project_id=project.pk, distinct_id="ada", properties={"name": name})
 
     person.refresh_from_db()
-    assert (person.properties, person.claimed) == ({"name": "Ada", "plan": "pro"}, ["plan"])
+    expected = {"name": "Grace", "plan": "pro"}
+    assert (person.properties, sorted(person.claimed)) == (expected, ["name", "plan"])
     make(api, url, "ada", name="Hedy", plan="free")
     person.refresh_from_db()
     assert (person.properties, person.claimed) == ({"name": "Hedy", "plan": "free"}, [])
+    vouch(project_id=project.pk, distinct_id="ada", properties={"name": "Mallory"})
+    person.refresh_from_db()
+    assert person.properties["name"] == "Hedy"
 
 
 def test_a_verified_customer_is_taken_from_under_a_stranger(

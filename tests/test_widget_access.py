@@ -3,10 +3,11 @@
 import json
 import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from conversations.models import Ticket
@@ -17,6 +18,7 @@ from tests.jobs import run_jobs
 from tests.service import Service
 from tests.test_queries import round_trips as _round_trips
 from tests.test_queries import statements
+from tests.threads import InBackground, wait_until_blocked
 from tests.widget import WIDGET, Browser, identity_hash
 
 round_trips = _round_trips
@@ -97,6 +99,12 @@ def test_another_method_is_a_405(project: Project, method: str, path: str) -> No
     assert response.json()["error"]
 
 
+def test_a_path_that_is_not_there_is_a_404_of_the_same_shape(project: Project) -> None:
+    response = Browser(project).get(f"{WIDGET}/nothing")
+
+    assert (response.status_code, response.json()["error"]) == (404, response.json()["detail"])
+
+
 def test_a_final_slash_changes_nothing(project: Project) -> None:
     browser = Browser(project)
 
@@ -119,6 +127,8 @@ def shop(project: Project) -> Project:
     "origin",
     [
         "https://evil.example.com",
+        "https://shop.example.com:99999",
+        "https://shop.example.com:x",
         "https://shop.example.com.evil.example",
         "https://evil-shop.example.com",
         "null",
@@ -364,6 +374,23 @@ def test_a_browser_that_logs_in_takes_its_conversation_along(
     ticket = reader.get(f"{tickets_url}/{ticket_id}").json()
     assert (ticket["distinct_id"], ticket["identity_verified"]) == ("user_1", True)
     assert Browser(project, "user_1").texts(ticket_id) == ["Hi", "It is me"]
+
+
+def test_a_poll_that_waits_while_the_ticket_becomes_somebody_elses_is_a_403(
+    project: Project, writer: ApiClient, tickets_url: str
+) -> None:
+    browser = Browser(project)
+    ticket_id = browser.sent(distinct_id="user_1")["ticket_id"]
+    writer.post(f"{tickets_url}/{ticket_id}/reply", {"message": "So that there is news"})
+    with ExitStack() as stack:
+        with transaction.atomic():
+            Ticket.objects.select_for_update().get(pk=ticket_id)
+            poll = stack.enter_context(InBackground(browser.poll, ticket_id))
+            wait_until_blocked()
+            Ticket.objects.filter(pk=ticket_id).update(widget_session_id=None)
+        response = poll.result()
+
+    assert response.status_code == 403
 
 
 # --- Attacks -----------------------------------------------------------------

@@ -1,5 +1,6 @@
 """POST …/widget/message: a customer writes."""
 
+import json
 import uuid
 from typing import Any
 
@@ -161,6 +162,7 @@ def test_unknown_fields_are_ignored(browser: Browser) -> None:
     assert browser.send(colour="red", identity_email=None).status_code == 200
 
 
+DEEP = json.loads("[" * 30 + "]" * 30)
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("no message", {"message": None}, "message"),
     ("a blank message", {"message": "  "}, "message"),
@@ -172,6 +174,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a long distinct_id", {"distinct_id": "x" * 401}, "distinct_id"),
     ("no session", {"widget_session_id": None}, "widget_session_id"),
     ("a session that is no UUID", {"widget_session_id": "abc"}, "widget_session_id"),
+    (
+        "a session that is deep",
+        {"widget_session_id": json.loads("[" * 30 + "]" * 30)},
+        "widget_session_id",
+    ),
     ("half an identity", {"identity_distinct_id": "user_1"}, "identity_hash"),
     ("the other half", {"identity_hash": "0" * 64}, "identity_distinct_id"),
     ("a ticket_id that is no UUID", {"ticket_id": "7"}, "ticket_id"),
@@ -222,6 +229,13 @@ def test_a_body_that_is_no_json_is_a_400_with_details(browser: Browser) -> None:
     assert response.status_code == 400
     assert response.json()["error"] == "Invalid request data"
     assert response.json()["code"] == "parse_error"
+
+
+@pytest.mark.parametrize("depth", [33, 1000, 100_000])
+def test_a_body_that_is_too_deep_is_a_400(browser: Browser, depth: int) -> None:
+    body = b'{"widget_session_id": ' + b"[" * depth + b"]" * depth + b"}"
+
+    assert browser.request("POST", f"{WIDGET}/message", body).status_code == 400
 
 
 def test_a_body_over_1_mib_is_a_413(browser: Browser) -> None:

@@ -200,6 +200,15 @@ def test_a_reply_before_the_customers_own_message_is_not_lost(
     ) + timedelta(microseconds=1)
 
 
+def test_an_after_at_the_end_of_time_skips_nothing(
+    browser: Browser, ticket_id: str, reply: Any
+) -> None:
+    browser.news(ticket_id)
+    reply("Hello!")
+
+    assert browser.texts(ticket_id, after="9999-12-31T23:59:59.999999Z") == ["Hello!"]
+
+
 def test_such_a_reply_comes_once(browser: Browser, ticket_id: str, reply: Any) -> None:
     browser.news(ticket_id)
     reply("Are you there?")

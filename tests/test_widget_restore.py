@@ -396,6 +396,28 @@ def test_a_restored_session_does_not_speak_as_a_verified_customer(
     assert ticket["identity_verified"] is False
 
 
+@pytest.mark.parametrize("identity", ["mallory", None])
+def test_who_typed_anothers_address_reads_there_no_more(
+    shop: Project, browser: Browser, ada: str, identity: str | None
+) -> None:
+    mallory = Browser(shop, identity, origin=ORIGIN)
+    ticket_id = mallory.sent(traits={"email": ada}, distinct_id="mallory")["ticket_id"]
+    mallory.news(ticket_id)
+    mallory.tickets()
+
+    redeem(browser, mailed_token(browser, ada))
+    browser.sent("My secret", ticket_id=ticket_id)
+
+    for thief in (mallory, Browser(shop, "mallory", origin=ORIGIN)):
+        assert thief.poll(ticket_id).status_code == 403
+        assert thief.tickets().json()["count"] == 0
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:99999", "https://shop.example.com:x"])
+def test_an_origin_that_is_none_is_a_403(shop: Project, ada: str, origin: str) -> None:
+    assert ask(Browser(shop, origin=origin), ada).status_code == 403
+
+
 # --- Attacks -----------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """GET …/widget/tickets: the customer's conversations."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -123,8 +124,74 @@ def test_the_list_costs_the_same_for_any_number_of_tickets(browser: Browser) -> 
         for number in range(count):
             browser.sent(str(number))
         with statements() as found:
-            browser.tickets()
+            browser.tickets(limit=19)
         costs.append(len(found))
 
     # The rows, and how many there are.
     assert costs == [2, 2]
+
+
+@pytest.mark.parametrize("identity", [None, "user_1"])
+def test_an_idle_list_costs_no_sql(project: Project, identity: str | None) -> None:
+    browser = Browser(project, identity)
+    browser.sent()
+    browser.tickets()
+
+    with statements() as found:
+        browser.tickets()
+
+    assert found == []
+
+
+CHANGES: dict[str, Callable[[ApiClient, str, Browser], Any]] = {
+    "a reply": lambda api, url, browser: api.post(f"{url}/reply", {"message": "Hello"}),
+    "a status": lambda api, url, browser: api.patch(url, {"status": "pending"}),
+    "another ticket": lambda api, url, browser: browser.sent("Another"),
+    "another message": lambda api, url, browser: browser.sent(
+        "Hello?", ticket_id=url.rpartition("/")[2]
+    ),
+    "bulk": lambda api, url, browser: api.post(
+        f"{url.rpartition('/')[0]}/bulk_update_status",
+        {"ids": [url.rpartition("/")[2]], "status": "pending"},
+    ),
+    "deletion": lambda api, url, browser: api.delete(url),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("identity", [None, "user_1"])
+def test_a_change_shows_in_the_list_at_once(
+    project: Project, writer: ApiClient, tickets_url: str, identity: str | None, change: str
+) -> None:
+    browser = Browser(project, identity)
+    ticket_id = browser.sent()["ticket_id"]
+    before = browser.tickets().json()
+
+    CHANGES[change](writer, f"{tickets_url}/{ticket_id}", browser)
+
+    assert browser.tickets().json() != before
+
+
+def test_what_becomes_a_verified_customers_leaves_the_browsers_list(
+    project: Project, browser: Browser
+) -> None:
+    ticket_id = browser.sent(distinct_id="user_1")["ticket_id"]
+    customer = Browser(project, "user_1")
+    assert (browser.tickets().json()["count"], customer.tickets().json()["count"]) == (1, 1)
+
+    customer.sent("It is me", ticket_id=ticket_id)
+
+    assert (browser.tickets().json()["count"], customer.tickets().json()["count"]) == (0, 1)
+
+
+def test_what_is_seen_shows_in_the_list(
+    browser: Browser, writer: ApiClient, tickets_url: str
+) -> None:
+    ticket_id = browser.sent()["ticket_id"]
+    writer.post(f"{tickets_url}/{ticket_id}/reply", {"message": "Hello!"})
+    assert browser.tickets().json()["results"][0]["unread_count"] == 1
+
+    browser.news(ticket_id)
+    browser.see(ticket_id)
+
+    assert browser.tickets().json()["results"][0]["unread_count"] == 0

@@ -127,7 +127,7 @@ def repair_counters(*, ticket_id: UUID) -> list[str]:
             ticket.save(update_fields=wrong)
             # What is cached may be wrong in its own right.
             unread.forget(ticket.project_id)
-            polls.forget(ticket.pk)
+            polls.forget(ticket)
     return wrong
 
 

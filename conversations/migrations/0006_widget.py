@@ -3,6 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
+from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
 import projects.models
@@ -46,10 +47,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="ticket",
+            name="widget_restored",
+            field=models.BooleanField(db_default=False, default=False),
+        ),
+        migrations.AddField(
+            model_name="ticket",
             name="widget_session_id",
             field=models.UUIDField(null=True),
         ),
-        migrations.AddConstraint(
+        # Its rows are checked in the next migration, which does not lock the table meanwhile.
+        AddConstraintNotValid(
             model_name="ticket",
             constraint=models.CheckConstraint(
                 condition=models.Q(("customer_delivered_seq__lte", models.F("last_seq"))),

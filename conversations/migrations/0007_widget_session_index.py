@@ -1,4 +1,4 @@
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, ValidateConstraint
 from django.db import migrations, models
 
 
@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [("conversations", "0006_widget")]
 
     operations = [
+        ValidateConstraint(model_name="ticket", name="ticket_delivered_position"),
         AddIndexConcurrently(
             model_name="ticket",
             index=models.Index(

@@ -114,7 +114,7 @@ def _change_each(
             # Raw SQL sends no signal.
             unread.forget(project_id)
             for ticket in changed:
-                polls.forget(ticket.pk)
+                polls.forget(ticket)
     pks = {ticket.pk for ticket in changed}
     return [pk for pk in dict.fromkeys(ids) if pk in pks]
 

@@ -93,6 +93,9 @@ def update_ticket(*, ticket: Ticket, actor: Actor, **fields: Any) -> list[str]:
     status follows `snoozed_until` unless it is among `fields`.
     """
     was = events.before(ticket)
+    # As it is in the lists of its customer until now; and what a process changed that died
+    # before it could forget.
+    polls.forget(ticket)
     changed = change(ticket, fields, timezone.now())
     if changed:
         with transaction.atomic(savepoint=False):
@@ -101,7 +104,6 @@ def update_ticket(*, ticket: Ticket, actor: Actor, **fields: Any) -> list[str]:
     else:
         # The change may have been made by a process that died before it could forget.
         unread.forget(ticket.project_id)
-        polls.forget(ticket.pk)
     return changed
 
 
@@ -200,7 +202,7 @@ def wake_tickets() -> list[Any]:
         woken = list(Ticket.objects.raw(WAKE, {"now": now, "limit": WAKE_AT_ONCE}))
         load_assignee_names(woken)
         for ticket in woken:
-            polls.forget(ticket.pk)
+            polls.forget(ticket)
         by_project: dict[int, list[Ticket]] = {}
         for ticket in woken:
             by_project.setdefault(ticket.project_id, []).append(ticket)

@@ -73,7 +73,7 @@ class TicketEndpoint(ProjectEndpoint):
     def before_replay(self, about: Sequence[UUID]) -> None:
         unread.forget(self.project_id)
         for ticket_id in about:
-            polls.forget(ticket_id)
+            polls.forget_standing(ticket_id)
 
     @property
     def agent_name(self) -> str | None:

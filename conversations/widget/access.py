@@ -1,5 +1,7 @@
 """Who is at the other end of a widget: a browser by its secret, or a verified customer."""
 
+from __future__ import annotations
+
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -8,8 +10,25 @@ from uuid import UUID
 
 from rest_framework.exceptions import PermissionDenied
 
+from conversations.models import Ticket
 from projects import identities
 from projects.tokens import PublicProject
+
+
+@dataclass(frozen=True)
+class Lock:
+    """What opens a ticket: the session of one browser, or a verified distinct_id."""
+
+    session_digest: str | None
+    distinct_id: str | None
+
+    @classmethod
+    def of(cls, ticket: Ticket) -> Lock:
+        session_id = ticket.widget_session_id
+        return cls(
+            session_digest=None if session_id is None else digest_of(session_id),
+            distinct_id=None if ticket.widget_restored else ticket.distinct_id,
+        )
 
 
 @dataclass(frozen=True)
@@ -20,13 +39,13 @@ class Caller:
     identity: str | None
     distinct_ids: frozenset[str]
 
-    def opens(self, *, session_digest: str | None, distinct_id: str) -> bool:
-        """Whether a ticket with these is the caller's."""
-        if distinct_id in self.distinct_ids:
+    def opens(self, lock: Lock) -> bool:
+        """Whether a ticket that is locked like this is the caller's."""
+        if lock.distinct_id in self.distinct_ids:
             return True
-        if session_digest is None or self.session_id is None:
+        if lock.session_digest is None or self.session_id is None:
             return False
-        return hmac.compare_digest(session_digest, digest_of(self.session_id))
+        return hmac.compare_digest(lock.session_digest, digest_of(self.session_id))
 
 
 def check_identity(project: PublicProject, given: Any) -> None:

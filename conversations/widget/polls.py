@@ -13,9 +13,10 @@ first, alone, under a time just behind `after`, so that the client's position ne
 goes back nor jumps over anything (contract, section 9).
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from django.db.models import Exists, OuterRef
 from psycopg import errors as postgres
 
 from conversations.models import Message, Ticket
-from conversations.widget.access import digest_of
+from conversations.widget.access import Caller, Lock, digest_of
 from rest import leases
 from rest.json import timestamp
 
@@ -34,6 +35,7 @@ _LIFETIME_MS = 300_000
 # How long a poll waits for whoever is writing to the ticket, before it leaves the news to the next.
 _PATIENCE_MS = 1_000
 _TICK = timedelta(microseconds=1)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class Standing:
     """
 
     project_id: int
-    session_digest: str | None
-    distinct_id: str
+    lock: Lock
     status: str
     unread: int
     newest: str | None
@@ -82,11 +83,24 @@ def standing(ticket_id: UUID, seen: bytes | None = None) -> Standing | None:
         record = leases.fill(
             cache_key(ticket_id), lambda: _load(ticket_id), lifetime_ms=_LIFETIME_MS
         )
-    return None if record is None else Standing(**orjson.loads(record))
+    if record is None:
+        return None
+    fields = orjson.loads(record)
+    return Standing(**{**fields, "lock": Lock(**fields["lock"])})
 
 
-def forget(ticket_id: UUID) -> None:
-    """Drops what is cached of the ticket when the transaction commits, never before."""
+def forget(ticket: Ticket) -> None:
+    """Drops what is cached of the ticket, and of the lists that it is in, at the commit.
+
+    Whoever changes its session or distinct_id calls this before and after: it was in
+    other lists then.
+    """
+    forget_standing(ticket.pk)
+    for key in _lists_with(Lock.of(ticket), ticket.project_id):
+        leases.forget_at_commit(key, lifetime_ms=_LIFETIME_MS, durably=False)
+
+
+def forget_standing(ticket_id: UUID) -> None:
     # A job for each ticket that changes while Redis is away would be more than it is worth.
     leases.forget_at_commit(cache_key(ticket_id), lifetime_ms=_LIFETIME_MS, durably=False)
 
@@ -101,13 +115,12 @@ def _load(ticket_id: UUID) -> bytes | None:
     )
     if ticket is None:
         return None
-    session_id, newest = ticket.widget_session_id, ticket.last_message_at
+    newest = ticket.last_message_at
     return orjson.dumps(
         asdict(
             Standing(
                 project_id=ticket.project_id,
-                session_digest=None if session_id is None else digest_of(session_id),
-                distinct_id=ticket.distinct_id,
+                lock=Lock.of(ticket),
                 status=ticket.status,
                 unread=ticket.unread_customer_count,
                 newest=None if newest is None else timestamp(newest),
@@ -120,6 +133,7 @@ def _load(ticket_id: UUID) -> bytes | None:
 _COLUMNS = (
     "project_id",
     "widget_session_id",
+    "widget_restored",
     "distinct_id",
     "status",
     "unread_customer_count",
@@ -127,8 +141,9 @@ _COLUMNS = (
 )
 
 
-def fetch(*, ticket_id: UUID, after: datetime | None, limit: int) -> News | None:
-    """The next messages behind `after`, at most `limit`; None where there is no ticket.
+def fetch(*, ticket_id: UUID, caller: Caller, after: datetime | None, limit: int) -> News | None:
+    """The next messages behind `after`, at most `limit`; None where there is no such ticket
+    of the caller's: it may have been deleted or become somebody else's since they asked.
 
     Moves the ticket's position, under its lock, so that what lay before `after` comes
     once. If another transaction keeps the lock for long, the answer has only what was
@@ -140,12 +155,16 @@ def fetch(*, ticket_id: UUID, after: datetime | None, limit: int) -> News | None
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{_PATIENCE_MS}ms"])
             tickets = Ticket.objects.select_for_update(no_key=True)
             ticket = tickets.defer("search").filter(pk=ticket_id).first()
-            return None if ticket is None else _deliver(ticket, after, limit)
+            if ticket is None or not caller.opens(Lock.of(ticket)):
+                return None
+            return _deliver(ticket, after, limit)
     except OperationalError as exc:
         if not isinstance(exc.__cause__, postgres.LockNotAvailable):
             raise
     ticket = Ticket.objects.defer("search").filter(pk=ticket_id).first()
-    return None if ticket is None else _repeat(ticket, after, limit)
+    if ticket is None or not caller.opens(Lock.of(ticket)):
+        return None
+    return _repeat(ticket, after, limit)
 
 
 def _deliver(ticket: Ticket, after: datetime | None, limit: int) -> News:
@@ -159,7 +178,9 @@ def _deliver(ticket: Ticket, after: datetime | None, limit: int) -> News:
             shown = passed[:limit]
             _move(ticket, shown[-1].seq if len(passed) > limit else place)
             more = len(passed) > limit or _public_behind(ticket, place).exists()
-            times = [after + number * _TICK for number in range(1, len(shown) + 1)]
+            # What is no time of ours may be the last one that there is.
+            start = min(after, _LAST_MOMENT - len(shown) * _TICK)
+            times = [start + number * _TICK for number in range(1, len(shown) + 1)]
             return _news(ticket, list(zip(shown, times, strict=True)), more)
     rows = list(_public_behind(ticket, place).order_by("seq")[: limit + 1])
     shown = rows[:limit]
@@ -190,11 +211,47 @@ def _move(ticket: Ticket, seq: int) -> None:
     if seq > ticket.customer_delivered_seq:
         # update() on purpose: no count changes, and the ticket is the same to the team.
         Ticket.objects.filter(pk=ticket.pk).update(customer_delivered_seq=seq)
-        forget(ticket.pk)
+        forget_standing(ticket.pk)
 
 
 def _news(ticket: Ticket, messages: Sequence[tuple[Message, datetime]], has_more: bool) -> News:
     return News(ticket.status, ticket.unread_customer_count, messages, has_more)
+
+
+# --- The list of conversations -----------------------------------------------
+
+
+def list_key(project_id: int, caller: Caller) -> str | None:
+    """Under which the caller's first page is cached; None for one of several names."""
+    if caller.session_id is None and len(caller.distinct_ids) == 1:
+        [distinct_id] = caller.distinct_ids
+        lock = Lock(session_digest=None, distinct_id=distinct_id)
+    elif caller.session_id is not None and not caller.distinct_ids:
+        lock = Lock(session_digest=digest_of(caller.session_id), distinct_id=None)
+    else:
+        return None
+    [key] = _lists_with(lock, project_id)
+    return key
+
+
+def first_page(key: str, compute: Callable[[], bytes]) -> bytes:
+    """The cached page, or what `compute` returns; a round trip to Redis."""
+    page = leases.fill(key, compute, lifetime_ms=_LIFETIME_MS)
+    assert page is not None
+    return page
+
+
+def _lists_with(lock: Lock, project_id: int) -> list[str]:
+    """The lists that a ticket with this lock is in."""
+    names = []
+    if lock.session_digest is not None:
+        names.append(f"session:{lock.session_digest}")
+    if lock.distinct_id is not None:
+        names.append(f"customer:{hashlib.sha256(lock.distinct_id.encode()).hexdigest()}")
+    return [leases.full_key(f"list:{project_id}:{name}") for name in names]
+
+
+# --- Seen --------------------------------------------------------------------
 
 
 def mark_seen(*, ticket: Ticket) -> int:

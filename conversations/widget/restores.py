@@ -133,18 +133,25 @@ def redeem(*, project_id: int, token: str, session_id: UUID) -> tuple[str, list[
 
 
 def _hand_over(restore: Restore, session_id: UUID) -> list[UUID]:
+    """Gives the tickets to the session alone.
+
+    The address is what their customer said, so whoever has it is not proved to be who has
+    the distinct_id: that opens them no more, and they are not verified any longer.
+    """
     tickets = list(_tickets_of(restore).order_by("pk").select_for_update())
     for ticket in tickets:
+        # It is in other lists until now.
+        polls.forget(ticket)
         if ticket.identity_verified:
-            # The address is what the customer said; whoever has it has not proved more.
             actor = Actor.customer(ticket.distinct_id)
             update_ticket(ticket=ticket, actor=actor, identity_verified=False)
-    moved = [ticket.pk for ticket in tickets]
+        ticket.widget_session_id, ticket.widget_restored = session_id, True
+        polls.forget(ticket)
     # update() on purpose: to the team the tickets are the same.
-    Ticket.objects.filter(pk__in=moved).update(widget_session_id=session_id)
-    for ticket_id in moved:
-        polls.forget(ticket_id)
-    return moved
+    Ticket.objects.filter(pk__in=[ticket.pk for ticket in tickets]).update(
+        widget_session_id=session_id, widget_restored=True
+    )
+    return [ticket.pk for ticket in tickets]
 
 
 def forget_addresses(project_id: int, addresses: Iterable[str]) -> None:

@@ -37,6 +37,8 @@ class WidgetSchema(Schema):
 
     def error_example(self, status: str) -> dict[str, Any]:
         example = super().error_example(status)
+        if status == "403":
+            example["detail"] = "Forbidden"
         if status != "400":
             return {**example, "error": example["detail"]}
         details = {example["attr"]: [example["detail"]]}

@@ -17,6 +17,7 @@ from rest.fields import Identifier, Moment, QueryInteger, Text
 from rest.json import timestamp
 from rest.schema import kept_as_sent, with_example
 
+DEFAULT_LIST = 20
 _MAX_TRAIT = 500
 _MAX_CONTEXT_BYTES = 16 * 1024
 
@@ -238,7 +239,7 @@ class WidgetSeenSerializer(serializers.Serializer[Any]):
 
 class WidgetTicketsQuery(WidgetCallerSerializer):
     status = serializers.ChoiceField(choices=Status.choices, required=False)
-    limit = QueryInteger(default=20, min_value=1, help_text="Above 100 is cut to 100.")
+    limit = QueryInteger(default=DEFAULT_LIST, min_value=1, help_text="Above 100 is cut to 100.")
     offset = QueryInteger(
         default=0, min_value=0, max_value=2**31, help_text="So many are passed over."
     )

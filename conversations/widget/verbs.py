@@ -72,7 +72,11 @@ def send_message(
         if len(together) <= MAX_CONTEXT:
             changes["session_context"] = together
         if caller.identity is not None:
-            changes |= {"identity_verified": True, "widget_session_id": None}
+            changes |= {
+                "identity_verified": True,
+                "widget_session_id": None,
+                "widget_restored": False,
+            }
             if ticket.distinct_id not in caller.distinct_ids:
                 changes["distinct_id"] = caller.identity
         actor = Actor.customer(caller.identity or ticket.distinct_id, said.get("name"))

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -20,14 +21,18 @@ from conversations.models import Ticket
 from conversations.widget import polls, restores, verbs
 from conversations.widget.access import (
     Caller,
+    Lock,
     check_identity,
-    digest_of,
     digest_of_credentials,
     identified,
 )
+from conversations.widget.errors import add_widget_error
 from conversations.widget.jobs import send_restore_link
 from conversations.widget.polls import Standing
 from conversations.widget.schema import WidgetSchema
+from conversations.widget.serializers import (
+    DEFAULT_LIST as _LIST,
+)
 from conversations.widget.serializers import (
     PollQuery,
     WidgetCallerSerializer,
@@ -50,6 +55,7 @@ from projects.tokens import PublicProject
 from projects.write_limits import write_limits
 from rest import limits
 from rest.fields import UUID_FORM
+from rest.json import dumps
 from rest.limits import Limit
 from rest.proxies import client_network
 from rest.views import Endpoint
@@ -120,13 +126,7 @@ class WidgetEndpoint(Endpoint):
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
-        body: dict[str, Any] = response.data
-        body["error"] = body["detail"]
-        if response.status_code == 400:
-            body["error"], body["details"] = "Invalid request data", {}
-            for failure in body.get("errors", [body]):
-                name = failure["attr"] or "non_field_errors"
-                body["details"].setdefault(name, []).append(failure["detail"])
+        add_widget_error(response.data, response.status_code)
         return response
 
     def standing_of(self, caller: Caller, ticket_id: UUID) -> Standing:
@@ -134,9 +134,7 @@ class WidgetEndpoint(Endpoint):
         standing = polls.standing(ticket_id, self.seen.get(polls.cache_key(ticket_id)))
         if standing is None or standing.project_id != self.project.id:
             raise NotFound("Ticket not found")
-        if not caller.opens(
-            session_digest=standing.session_digest, distinct_id=standing.distinct_id
-        ):
+        if not caller.opens(standing.lock):
             raise PermissionDenied("Forbidden")
         return standing
 
@@ -148,9 +146,7 @@ class WidgetEndpoint(Endpoint):
         ticket = tickets.filter(pk=ticket_id).first()
         if ticket is None:
             raise NotFound("Ticket not found")
-        session_id = ticket.widget_session_id
-        digest = None if session_id is None else digest_of(session_id)
-        if not caller.opens(session_digest=digest, distinct_id=ticket.distinct_id):
+        if not caller.opens(Lock.of(ticket)):
             raise PermissionDenied("Forbidden")
         return ticket
 
@@ -191,7 +187,8 @@ def _origin(request: Request) -> SplitResult | None:
     named = request.META.get("HTTP_ORIGIN") or request.META.get("HTTP_REFERER", "")
     try:
         origin = urlsplit(named)
-        return origin if origin.hostname else None
+        # A port that is none is found out only when it is asked for.
+        return origin if origin.hostname and origin.port != 0 else None
     except ValueError:
         return None
 
@@ -227,7 +224,7 @@ class SendView(WidgetEndpoint):
     def before_replay(self, about: Sequence[UUID]) -> None:
         unread.forget(self.project.id)
         for ticket_id in about:
-            polls.forget(ticket_id)
+            polls.forget_standing(ticket_id)
 
     @extend_schema(
         operation_id="widget_message_create",
@@ -269,15 +266,18 @@ class PollView(WidgetEndpoint):
         answer yet: such come first, alone, with a `created_at` just behind `after`.
         """
         ticket_id, after = self.ticket_id, self.query.get("after")
-        standing = self.standing_of(identified(self.project, self.query), ticket_id)
+        caller = identified(self.project, self.query)
+        standing = self.standing_of(caller, ticket_id)
         news: polls.News | None
         if request.method == "HEAD" or standing.has_nothing_after(after):
             # Nobody gets to see what the answer to a HEAD would show.
             news = polls.News(standing.status, standing.unread, [], has_more=False)
         else:
-            news = polls.fetch(ticket_id=ticket_id, after=after, limit=self.query["limit"])
+            news = polls.fetch(
+                ticket_id=ticket_id, caller=caller, after=after, limit=self.query["limit"]
+            )
         if news is None:
-            raise NotFound("Ticket not found")
+            raise PermissionDenied("Forbidden")
         return Response(news_json(ticket_id, news))
 
 
@@ -303,9 +303,18 @@ class TicketsView(WidgetEndpoint):
     query_serializers: dict[str, Any] = {"retrieve": WidgetTicketsQuery}
 
     @extend_schema(operation_id="widget_tickets_list", responses=WidgetTicketsSerializer)
-    def retrieve(self, request: Request) -> Response:
+    def retrieve(self, request: Request) -> Response | HttpResponse:
         """Newest first."""
         caller = identified(self.project, self.query)
+        key = polls.list_key(self.project.id, caller)
+        # What the widget asks for again and again while it shows the list.
+        is_first_page = (self.query["limit"], self.query["offset"]) == (_LIST, 0)
+        if key is not None and is_first_page and "status" not in self.query:
+            page = polls.first_page(key, lambda: dumps(self._page(caller)))
+            return HttpResponse(page, content_type="application/json")
+        return Response(self._page(caller))
+
+    def _page(self, caller: Caller) -> dict[str, Any]:
         tickets = Ticket.objects.in_project(self.project.id).of_caller(
             session_id=caller.session_id, distinct_ids=caller.distinct_ids
         )
@@ -313,9 +322,7 @@ class TicketsView(WidgetEndpoint):
             tickets = tickets.filter(status=self.query["status"])
         start, limit = self.query["offset"], self.query["limit"]
         rows = tickets.order_by("-created_at", "-pk")[start : start + limit]
-        return Response(
-            {"count": tickets.count(), "results": [widget_ticket_json(row) for row in rows]}
-        )
+        return {"count": tickets.count(), "results": [widget_ticket_json(row) for row in rows]}
 
 
 class RestoreRequestView(WidgetEndpoint):

@@ -26,8 +26,8 @@ from projects.persons.rows import (
     rows_named,
     said_of,
     size,
-    without,
 )
+from rest.json import are_same
 
 # What only claims have put in a person does not count: anybody could fill it up.
 MAX_DISTINCT_IDS_IN_ALL = 1000
@@ -119,8 +119,8 @@ def remove(*, person: Person) -> None:
 def vouch(*, project_id: int, distinct_id: str, properties: dict[str, Any]) -> Person:
     """The person with this distinct id, whom the project's own server vouches for.
 
-    Fills in the properties that are absent or mere claims, and no others; null says
-    nothing. Where they would make more than 64 KiB, none of them. A distinct id that
+    Sets the properties that no API key has set, which stay claims; null says nothing.
+    Where they would make more than 64 KiB, none of them. A distinct id that
     only a claim has put under a person who has been identified under another one gets
     a person of its own.
 
@@ -144,10 +144,10 @@ def vouch(*, project_id: int, distinct_id: str, properties: dict[str, Any]) -> P
     with transaction.atomic(savepoint=False):
         person, _ = _owner(project_id, [distinct_id])
         news = _news(person, properties)
-        claimed = [name for name in person.claimed if name not in news]
         together = {**person.properties, **news}
-        if size(without(together, claimed)) <= MAX_PROPERTIES_BYTES:
-            keep(person, together, claimed)
+        if size(together) <= MAX_PROPERTIES_BYTES:
+            # Who they are is proved, and not what they say of themself.
+            keep(person, together, sorted({*person.claimed, *news}))
     return person
 
 
@@ -155,7 +155,8 @@ def _news(person: Person, properties: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in properties.items()
-        if name not in person.properties or name in person.claimed
+        if name not in person.properties
+        or (name in person.claimed and not are_same(value, person.properties[name]))
     }
 
 
