@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from config import embedded
+from rest.rates import parse_rate
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -239,6 +240,9 @@ EMAIL_FILE_PATH = "/" + _mail["EMAIL_FILE_PATH"].lstrip("/")
 # A server that hangs must not keep a job for ever.
 EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Support <support@localhost>")
+
+# How often an API key may call that has no limits of its own.
+RATE_LIMIT = [parse_rate(rate) for rate in env.list("RATE_LIMIT", ["1200/minute", "36000/hour"])]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.postgres.forms import SimpleArrayField
@@ -20,6 +21,7 @@ from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from projects import identities, key_format
+from projects.agents import LimitedForm
 from projects.models import (
     SCOPES,
     ApiKey,
@@ -38,6 +40,13 @@ from rest.media import StrictJSONParser
 ROTATION_OVERLAP = timedelta(hours=1)
 
 admin.site.site_header = admin.site.site_title = "Conversations"
+
+
+class AdminLoginForm(LimitedForm, AdminAuthenticationForm):
+    """Attempts here and at /login are counted together."""
+
+
+admin.site.login_form = AdminLoginForm
 
 
 class ServiceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -166,6 +175,7 @@ class ApiKeyAdmin(ServiceAdmin):
         "label",
         "scopes",
         "expires_at",
+        "rate_limits",
         "created_at",
         "revoked_at",
         "previous_expires_at",

@@ -1,11 +1,13 @@
 """How agents come in: log in, log out, choose a password; and the page that says what is where."""
 
+import math
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.tokens import default_token_generator
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
@@ -13,6 +15,9 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from projects.models import User
+from rest import limits
+from rest.limits import Limit
+from rest.proxies import client_network
 
 
 def set_password_url(user: User) -> str:
@@ -22,7 +27,31 @@ def set_password_url(user: User) -> str:
     return str(settings.SERVICE_URL) + reverse("set-password", args=[name, token])
 
 
-class LoginForm(AuthenticationForm):
+# How many passwords that are wrong an address may try in a minute.
+WRONG_PASSWORDS = 20
+
+
+class LimitedForm(AuthenticationForm):
+    """A form to log in by that an address can not try passwords with for long."""
+
+    wait = 0.0
+
+    def clean(self) -> dict[str, Any]:
+        assert self.request is not None
+        tried = Limit(f"log-in:{client_network(self.request)}", WRONG_PASSWORDS, 60)
+        self.wait = limits.wait_for(tried)
+        if self.wait:
+            raise ValidationError(
+                f"Too many attempts. Try again in {math.ceil(self.wait)} seconds.", "throttled"
+            )
+        try:
+            return super().clean()
+        except ValidationError:
+            limits.take([tried])
+            raise
+
+
+class LoginForm(LimitedForm):
     # One message for an unknown address, a wrong password and a closed account.
     error_messages = {
         **AuthenticationForm.error_messages,
@@ -38,6 +67,14 @@ class LoginView(views.LoginView):
         if request.user.is_authenticated:
             return redirect(self.get_success_url())
         return super().get(request, *args, **kwargs)
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_invalid(form)
+        assert isinstance(form, LimitedForm)
+        if form.wait:
+            response.status_code = 429
+            response.headers["Retry-After"] = str(math.ceil(form.wait))
+        return response
 
     def get_redirect_url(self, request: HttpRequest | None = None) -> str:
         """Where `next` leads, if that is on this host, and not to this page again."""

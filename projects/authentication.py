@@ -4,12 +4,17 @@ import re
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from projects import key_format, keys
 from projects.keys import KeyRecord
+from rest import limits
+from rest.limits import Limit
+from rest.proxies import client_network
 
+# How many keys that are none an address may try in a minute.
+BAD_KEYS = 60
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 
 
@@ -28,9 +33,14 @@ class ApiKeyAuthentication(BaseAuthentication):
         if not bearer or not key_format.is_well_formed(bearer[1]):
             raise AuthenticationFailed("Invalid API key.")
         view: Any = request.parser_context["view"]
-        api_key, view.cached = keys.look_up(key_format.digest(bearer[1]), view.cached_with_key())
+        api_key, verdict = keys.look_up(key_format.digest(bearer[1]), view.cached_with_key())
         if api_key is None:
+            # Of a key that is well formed, so that somebody may be trying many.
+            tried = Limit(f"bad-keys:{client_network(request._request)}", BAD_KEYS, 60)
+            if wait := limits.take([tried]).wait:
+                raise Throttled(wait)
             raise AuthenticationFailed("Invalid API key.")
+        view.verdict = verdict
         return None, api_key
 
     def authenticate_header(self, request: Request) -> str:

@@ -5,15 +5,18 @@ or changing a key holds from the next request on, against slow readers too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import orjson
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from projects.models import ApiKey
-from rest import leases
+from rest import leases, limits
+from rest.limits import Limit, Verdict
+from rest.rates import parse_rate
 
 # A record lives this long, and a key's use is noted at most this often, when its
 # record is loaded anyway: together, last_used_at is right to the minute at the
@@ -31,6 +34,8 @@ class KeyRecord:
     label: str
     scopes: tuple[str, ...]
     expires_at: float | None
+    # Pairs of quota and seconds that hold instead of everybody's.
+    limits: list[tuple[int, int]] | None = None
 
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now().timestamp()
@@ -45,26 +50,28 @@ class KeyRecord:
         )
 
 
-def look_up(
-    digest: str, also: Sequence[str] = ()
-) -> tuple[KeyRecord | None, dict[str, bytes | None]]:
-    """The live key with this digest, or None; and the cached values of the keys `also`.
+def look_up(digest: str, also: Sequence[str] = ()) -> tuple[KeyRecord | None, Verdict]:
+    """The live key with this digest, or None; and whether it may call now.
 
-    All of it is one round trip to Redis when the key's record is there; otherwise
-    one query more. Without Redis, the query alone.
+    With the verdict come the cached values of the keys `also`. All of it is one round
+    trip to Redis when the key's record is there; otherwise one more, and a query. Only
+    a key that is known is counted. Without Redis, the query alone.
     """
-    cache_key = _cache_key(digest)
-    try:
-        record, *others = leases.read([cache_key, *also])
-        values = dict(zip(also, others, strict=True))
-    except leases.CacheDown:
-        record, values = None, {}
-    if record is None:
-        record = leases.fill(cache_key, lambda: _load(digest), lifetime_ms=_LIFETIME_MS)
+    cache_key, name = _cache_key(digest), f"key:{digest}:"
+    everybodys = [
+        Limit(f"{name}{rate.seconds}", rate.quota, rate.seconds) for rate in settings.RATE_LIMIT
+    ]
+    verdict = limits.take(everybodys, reading=[cache_key, *also], own=name)
+    known = verdict.values.get(cache_key)
+    record = known or leases.fill(cache_key, lambda: _load(digest), lifetime_ms=_LIFETIME_MS)
     api_key = _decode(record) if record else None
     if api_key is None or api_key.is_expired():
-        return None, values
-    return api_key, values
+        return None, verdict
+    if known is None:
+        own = api_key.limits
+        named = everybodys if own is None else [Limit(f"{name}{s}", q, s) for q, s in own]
+        verdict = replace(limits.take(named), values=verdict.values)
+    return api_key, verdict
 
 
 def forget(*digests: str) -> None:
@@ -100,12 +107,18 @@ def _load(digest: str) -> bytes | None:
         label=row.label,
         scopes=tuple(row.scopes),
         expires_at=_earliest(ends),
+        limits=[_pair(rate) for rate in row.rate_limits] or None,
     )
     return orjson.dumps(record)
 
 
 def _earliest(moments: Sequence[datetime | None]) -> float | None:
     return min((moment.timestamp() for moment in moments if moment is not None), default=None)
+
+
+def _pair(rate: str) -> tuple[int, int]:
+    parsed = parse_rate(rate)
+    return parsed.quota, parsed.seconds
 
 
 def _decode(value: bytes) -> KeyRecord:

@@ -26,6 +26,7 @@ from uuid_utils.compat import uuid7
 
 from projects import key_format
 from rest.json import JSONField
+from rest.rates import parse_rate
 from rest.words import Begin, Lexemes, words
 
 SCOPES = (
@@ -180,6 +181,13 @@ class Role(models.Model):
 # --- API keys ----------------------------------------------------------------
 
 
+def _a_rate(text: str) -> None:
+    try:
+        parse_rate(text)
+    except ValueError as exc:
+        raise ValidationError(str(exc)) from exc
+
+
 class NotLive(Exception):
     """The key is revoked or expired, so that a new secret would not work either."""
 
@@ -211,6 +219,13 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    rate_limits = ArrayField(
+        models.CharField(max_length=20, validators=[_a_rate]),
+        blank=True,
+        default=list,
+        db_default=[],
+        help_text="Like 480/minute, separated by commas; empty: what the service allows everybody.",
+    )
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -225,6 +240,7 @@ class ApiKey(models.Model):
         label: str,
         scopes: Iterable[str],
         expires_at: datetime | None = None,
+        rate_limits: Iterable[str] = (),
     ) -> tuple[ApiKey, str]:
         """A new key and its secret, which can not be had again."""
         secret = key_format.new_key()
@@ -234,6 +250,7 @@ class ApiKey(models.Model):
             scopes=sorted(set(scopes)),
             digest=key_format.digest(secret),
             expires_at=expires_at,
+            rate_limits=list(rate_limits),
         )
         return api_key, secret
 

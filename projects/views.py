@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+
 from projects.keys import KeyRecord
+from rest.limits import Verdict
 from rest.views import Endpoint
 
 
@@ -13,13 +17,30 @@ class ProjectEndpoint(Endpoint):
     """
 
     is_repeatable = True
+    is_limited = True
     required_scopes: dict[str, str] = {}
     project_id: int
-    cached: dict[str, bytes | None]
+    # Whether the API key may call now; an agent always may.
+    verdict: Verdict
 
     def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        self.cached = {}
+        self.verdict = Verdict(0, {})
         return super().initialize_request(request, *args, **kwargs)
+
+    def check_throttles(self, request: Request) -> None:
+        if self.verdict.wait:
+            raise Throttled(self.verdict.wait)
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(*args, **kwargs)
+        for name, value in self.verdict.headers().items():
+            response.headers[name] = value
+        return response
+
+    @property
+    def cached(self) -> dict[str, bytes | None]:
+        """What Redis had of `cached_with_key`."""
+        return self.verdict.values
 
     def whose_idempotency_key(self) -> str:
         """The API key's, whose rotation keeps its id, or the agent's in this project."""

@@ -3,37 +3,53 @@
 The windows are fixed, and each begins with the first call that it counts, so that
 what remains of one and when it ends can be told exactly, and nobody who waits as
 told is refused. The price is known: around the end of a window up to twice the
-quota may come within its length.
+quota may come within its length. The headers are those of
+draft-ietf-httpapi-ratelimit-headers, version 10.
 """
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rest import leases
+from rest.rates import Rate
 
+# Of a caller whose record says more or less than everybody's, the counters' names follow from
+# the record, so that they are not among KEYS. Redis is one primary here, which allows that.
 _TAKE = """
-local limits, guarded = tonumber(ARGV[1]), ARGV[2] == '1'
+local wanted, guarded, own = cjson.decode(ARGV[1]), ARGV[2] == '1', ARGV[3]
 local values = {}
-for index = limits + 1, #KEYS do
-    values[#values + 1] = redis.call('GET', KEYS[index])
-end
-local wait = 0
-if not guarded or values[1] then
-    for index = 1, limits do
-        if tonumber(redis.call('GET', KEYS[index]) or '0') >= tonumber(ARGV[1 + 2 * index]) then
-            wait = math.max(wait, redis.call('PTTL', KEYS[index]))
+for index, key in ipairs(KEYS) do values[index] = redis.call('GET', key) end
+local wait, told = 0, {}
+if guarded and not values[1] then return {0, values, told} end
+if own ~= '' then
+    local record = cjson.decode(values[1])
+    if type(record.limits) == 'table' then
+        wanted = {}
+        for index, limit in ipairs(record.limits) do
+            wanted[index] = {own .. limit[2], limit[1], limit[2]}
         end
     end
+end
+local used = {}
+for index, limit in ipairs(wanted) do
+    used[index] = tonumber(redis.call('GET', limit[1]) or '0')
+    if used[index] >= limit[2] then wait = math.max(wait, redis.call('PTTL', limit[1])) end
+end
+for index, limit in ipairs(wanted) do
     if wait == 0 then
-        for index = 1, limits do
-            if redis.call('INCR', KEYS[index]) == 1 then
-                redis.call('PEXPIRE', KEYS[index], ARGV[2 + 2 * index])
-            end
-        end
+        used[index] = redis.call('INCR', limit[1])
+        if used[index] == 1 then redis.call('PEXPIRE', limit[1], limit[3] * 1000) end
+    end
+    local left = redis.call('PTTL', limit[1])
+    if left < 0 then left = limit[3] * 1000 end
+    for _, number in ipairs({limit[2], limit[3], math.max(0, limit[2] - used[index]), left}) do
+        told[#told + 1] = number
     end
 end
-return {wait, values}
+return {wait, values, told}
 """
 
 
@@ -47,28 +63,73 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Remaining:
+    """What is left of a rate, and for how many seconds its window goes on."""
+
+    rate: Rate
+    calls: int
+    seconds: int
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """Seconds until the call is allowed, 0 where it is; and the values that were read with it."""
+    """Seconds until the call is allowed, 0 where it is; the values that were read with it;
+    and what is left, where the call was looked at."""
 
     wait: float
     values: dict[str, bytes | None]
+    remaining: tuple[Remaining, ...] = ()
+
+    def headers(self) -> dict[str, str]:
+        if not self.remaining:
+            return {}
+        policy = [
+            f'"{each.rate.window}";q={each.rate.quota};w={each.rate.seconds}'
+            for each in self.remaining
+        ]
+        left = [f'"{each.rate.window}";r={each.calls};t={each.seconds}' for each in self.remaining]
+        return {"RateLimit-Policy": ", ".join(policy), "RateLimit": ", ".join(left)}
 
 
-def take(limits: Sequence[Limit], *, reading: Sequence[str] = ()) -> Verdict:
+def take(
+    limits: Sequence[Limit], *, reading: Sequence[str] = (), own: str | None = None
+) -> Verdict:
     """Counts a call against all of the limits, or, where one is exceeded, against none.
 
     With `reading`, cache keys, the call is counted only if the first of them has a
-    value: a caller whom nobody knows leaves nothing behind. Without Redis the call is
-    let through, and nothing is read.
+    value: a caller whom nobody knows leaves nothing behind. With `own`, that value is
+    JSON, and its `limits`, pairs of quota and seconds, replace the others, under names
+    that begin with `own`. Without Redis the call is let through, and nothing is read.
     """
-    keys = [leases.full_key(f"limit:{limit.name}") for limit in limits]
-    arguments: list[Any] = [len(limits), int(bool(reading))]
-    for limit in limits:
-        arguments += [limit.quota, limit.seconds * 1000]
+    wanted = [[_key(limit.name), limit.quota, limit.seconds] for limit in limits]
+    arguments = [json.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]
     try:
-        wait, values = leases.call(
-            lambda redis: redis.eval(_TAKE, len(keys) + len(reading), *keys, *reading, *arguments)
+        wait, values, told = leases.call(
+            lambda redis: redis.eval(_TAKE, len(reading), *reading, *arguments)
         )
     except leases.CacheDown:
         return Verdict(0, {})
-    return Verdict(wait / 1000, leases.trusted(reading, values))
+    return Verdict(wait / 1000, leases.trusted(reading, values), _remaining(told))
+
+
+def wait_for(limit: Limit) -> float:
+    """Seconds until a call is allowed, 0 where it is; counts nothing. See `take`."""
+    key = _key(limit.name)
+    try:
+        used, left = leases.call(
+            lambda redis: redis.pipeline(transaction=False).get(key).pttl(key).execute()
+        )
+    except leases.CacheDown:
+        return 0
+    return max(0, left) / 1000 if int(used or 0) >= limit.quota else 0
+
+
+def _remaining(told: Sequence[Any]) -> tuple[Remaining, ...]:
+    return tuple(
+        Remaining(Rate(int(quota), int(seconds)), int(calls), math.ceil(left / 1000))
+        for quota, seconds, calls, left in zip(*[iter(told)] * 4, strict=True)
+    )
+
+
+def _key(name: str) -> str:
+    return leases.full_key(f"limit:{name}")

@@ -45,6 +45,15 @@ _ETAG = {
     "description": "Names this version, for If-None-Match and If-Match.",
     "schema": {"type": "string"},
 }
+_TAGGED = ("200", "201", "304")
+_RATE_LIMIT = {
+    "description": "For an API key: of each window what is left, and for how many seconds.",
+    "schema": {"type": "string", "examples": ['"minute";r=1199;t=60, "hour";r=35999;t=3600']},
+}
+_RATE_LIMIT_POLICY = {
+    "description": "For an API key: the quota of each window, and its length in seconds.",
+    "schema": {"type": "string", "examples": ['"minute";q=1200;w=60, "hour";q=36000;w=3600']},
+}
 _RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 _ERRORS = {
     "400": "A field or parameter is wrong, or the body is not JSON. Nothing was changed.",
@@ -57,6 +66,7 @@ _ERRORS = {
     "413": "The body is larger than 1 MiB.",
     "415": "The body is not `application/json`.",
     "422": "The Idempotency-Key was used for another request.",
+    "429": "Too many requests of this API key, or of keys that are none from this address.",
     "500": "Our fault.",
     "503": "The database is unreachable or took too long.",
 }
@@ -283,16 +293,13 @@ class Schema(AutoSchema):
         return status not in ("413", "415") or self.method in ("POST", "PUT", "PATCH")
 
     def _headers(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:
-        replayed = {"Idempotency-Replayed": _REPLAYED}
         headers = self._headers_of(status, operation)
         if self._is_repeatable() and status < "300":
-            headers |= replayed
-        if self.view.action in getattr(self.view, "tagged_actions", ()) and status in (
-            "200",
-            "201",
-            "304",
-        ):
-            headers |= {"ETag": _ETAG}
+            headers["Idempotency-Replayed"] = _REPLAYED
+        if self.view.action in getattr(self.view, "tagged_actions", ()) and status in _TAGGED:
+            headers["ETag"] = _ETAG
+        if getattr(self.view, "is_limited", False) and (status < "400" or status == "429"):
+            headers |= {"RateLimit": _RATE_LIMIT, "RateLimit-Policy": _RATE_LIMIT_POLICY}
         return headers
 
     def _headers_of(self, status: str, operation: dict[str, Any]) -> dict[str, Any]:

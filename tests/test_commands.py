@@ -185,6 +185,7 @@ def test_create_api_key_answers_with_a_key_that_works(project: Project) -> None:
         "key": answer["key"],
         "scopes": ["ticket:read"],
         "expires_at": None,
+        "rate_limits": [],
     }
     assert status(answer["key"], project) == 200
 

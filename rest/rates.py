@@ -1,0 +1,30 @@
+"""Rates as settings and keys name them. Read by the settings, so it needs none."""
+
+import re
+from dataclasses import dataclass
+
+_WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most `quota` calls in `seconds`, whoever calls."""
+
+    quota: int
+    seconds: int
+
+    @property
+    def window(self) -> str:
+        return next(name for name, seconds in _WINDOWS.items() if seconds == self.seconds)
+
+    def __str__(self) -> str:
+        return f"{self.quota}/{self.window}"
+
+
+def parse_rate(text: str) -> Rate:
+    """`480/minute`; also of a second, an hour or a day. Raises ValueError."""
+    rate = _RATE.fullmatch(text.strip())
+    if rate is None:
+        raise ValueError(f"{text!r} is not a rate like 480/minute.")
+    return Rate(int(rate[1]), _WINDOWS[rate[2]])
