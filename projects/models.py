@@ -437,3 +437,19 @@ class PersonDistinctId(models.Model):
 
     def __str__(self) -> str:
         return self.distinct_id
+
+
+class PendingClaims(models.Model):
+    """What a batch of events claims of persons, see `projects.persons.claims`.
+
+    Here until a job has heard it: for seconds, and where that fails for a day.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_uuid, editable=False)
+    # Few rows at any time: an index would cost each request more than it ever saves.
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_index=False)
+    claims = JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return str(self.pk)

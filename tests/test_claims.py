@@ -4,23 +4,29 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from projects.models import Person, PersonDistinctId, Project
+from projects.capture.jobs import hear_claims, prune_claims
+from projects.models import PendingClaims, Person, PersonDistinctId, Project
 from projects.persons import claims, linked_to, vouch
 from projects.persons.claims import MAX_CLAIMED_DISTINCT_IDS
 from projects.persons.verbs import merge_persons
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
+from tests.jobs import enqueue, jobs_named, run_jobs
 from tests.threads import InBackground, at_once, wait_until_blocked
 
 Say = Callable[..., None]
+Hearing = Callable[[dict[str, Any]], Callable[[], None]]
 
 
 @pytest.fixture
@@ -33,19 +39,37 @@ def api(project: Project, client_for: ClientFor) -> ApiClient:
     return client_for(project, "person:write", "ticket:write")
 
 
+def send(project: Project, *batch: dict[str, Any]) -> None:
+    """Sends events from a browser of its own; nobody has heard them yet."""
+    # What limits an address is tested elsewhere.
+    client = Client(REMOTE_ADDR=f"2001:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1")
+    body = json.dumps({"api_key": project.public_token, "batch": batch})
+    response = client.generic("POST", "/e/", body, "application/json")
+    assert (response.status_code, response.content) == (200, b'{"status":1}')
+
+
 @pytest.fixture
 def say(project: Project) -> Say:
-    """Sends events from a browser of its own: `say(event, …)`, each in a batch of its own."""
+    """Sends events and has them heard: `say(event, …)`, each in a batch of its own."""
 
-    def send(*events: dict[str, Any]) -> None:
+    def say_all(*events: dict[str, Any]) -> None:
         for event in events:
-            # What limits an address is tested elsewhere.
-            client = Client(REMOTE_ADDR=f"2001:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1")
-            body = json.dumps({"api_key": project.public_token, "batch": [event]})
-            response = client.generic("POST", "/e/", body, "application/json")
-            assert (response.status_code, response.content) == (200, b'{"status":1}')
+            send(project, event)
+        run_jobs()
 
-    return send
+    return say_all
+
+
+@pytest.fixture
+def hearing(project: Project) -> Hearing:
+    """Sends an event, and leaves to the test when it is heard: `hearing(event)()`."""
+
+    def hear_later(event: dict[str, Any]) -> Callable[[], None]:
+        send(project, event)
+        pending = PendingClaims.objects.filter(project=project).latest("created_at")
+        return partial(hear_claims, pending_id=str(pending.pk))
+
+    return hear_later
 
 
 def identify(distinct_id: Any, anonymous: Any = None, /, **properties: Any) -> dict[str, Any]:
@@ -479,13 +503,13 @@ def test_claims_give_a_person_a_hundred_distinct_ids_and_no_more(
 
 
 def test_many_claims_of_one_browser_at_once_make_one_person(
-    say: Say, project: Project, person_of: PersonOf
+    hearing: Hearing, project: Project, person_of: PersonOf
 ) -> None:
     for attempt in range(5):
         browser, user = f"browser-{attempt}", f"user-{attempt}"
         at_once(
-            *(partial(say, set_(browser, **{f"p{n}": n})) for n in range(3)),
-            *(partial(say, identify(user, browser, **{f"q{n}": n})) for n in range(3)),
+            *[hearing(set_(browser, **{f"p{n}": n})) for n in range(3)],
+            *[hearing(identify(user, browser, **{f"q{n}": n})) for n in range(3)],
         )
 
         person = person_of(user)
@@ -495,30 +519,35 @@ def test_many_claims_of_one_browser_at_once_make_one_person(
 
 
 def test_opposite_aliases_at_once_make_one_person(
-    say: Say, project: Project, person_of: PersonOf
+    say: Say, hearing: Hearing, project: Project, person_of: PersonOf
 ) -> None:
     for attempt in range(8):
         one, two = f"one-{attempt}", f"two-{attempt}"
         if attempt % 2:
             say(set_(one, a=1), set_(two, b=2))
 
-        at_once(*(partial(say, alias(*pair)) for pair in ((one, two), (two, one)) * 3))
+        at_once(*[hearing(alias(*pair)) for pair in ((one, two), (two, one)) * 3])
 
         assert set(person_of(one)["distinct_ids"]) == {one, two}
     assert Person.objects.filter(project=project).count() == 8
 
 
 def test_a_claim_and_an_api_key_at_once_make_one_person(
-    api: ApiClient, url: str, project: Project, say: Say, person_of: PersonOf
+    api: ApiClient,
+    url: str,
+    project: Project,
+    say: Say,
+    hearing: Hearing,
+    person_of: PersonOf,
 ) -> None:
     for attempt in range(8):
         user, browser = f"user-{attempt}", f"browser-{attempt}"
         say(set_(browser, plan="free"))
 
         at_once(
-            partial(say, identify(user, browser, name="Eve", city="Paris")),
+            hearing(identify(user, browser, name="Eve", city="Paris")),
             partial(make, api, url, user, name="Ada"),
-            partial(say, identify(user, browser, city="Paris")),
+            hearing(identify(user, browser, city="Paris")),
         )
 
         person = person_of(user)
@@ -529,16 +558,17 @@ def test_a_claim_and_an_api_key_at_once_make_one_person(
 
 
 def test_a_claim_that_waits_for_a_merge_finds_the_person_where_it_is_then(
-    api: ApiClient, url: str, project: Project, say: Say, person_of: PersonOf
+    api: ApiClient, url: str, project: Project, hearing: Hearing, person_of: PersonOf
 ) -> None:
     source, target = make(api, url, "source"), make(api, url, "target")
+    hear = hearing(set_("source", city="Paris"))
 
     with ExitStack() as stack:
         with transaction.atomic():
             merge_persons(
                 project_id=project.pk, target_id=UUID(target["id"]), source_id=UUID(source["id"])
             )
-            claim = stack.enter_context(InBackground(say, set_("source", city="Paris")))
+            claim = stack.enter_context(InBackground(hear))
             wait_until_blocked()
         claim.result()
 
@@ -555,3 +585,124 @@ def test_a_claim_that_is_overtaken_each_time_is_dropped(
 
     assert not Person.objects.filter(project=project).exists()
     assert "overtaken each time" in caplog.text
+
+
+# --- Until they are heard --------------------------------------------------------
+
+
+def test_a_request_does_the_same_whether_somebody_is_known_or_not(
+    api: ApiClient, url: str, project: Project
+) -> None:
+    make(api, url, "ada", email="ada@example.com", plan="pro")
+    make(api, url, "grace")
+    send(project, set_("grace"))
+    kinds: list[Callable[[str], dict[str, Any]]] = [
+        lambda name: set_(name, plan="free"),
+        lambda name: identify(name, "grace", email="eve@example.com"),
+        lambda name: identify("grace", name),
+        lambda name: alias(name, "grace"),
+    ]
+
+    for event in kinds:
+        with CaptureQueriesContext(connection) as for_ada:
+            send(project, event("ada"), event("ada"))
+        with CaptureQueriesContext(connection) as for_nobody:
+            send(project, event("nobody"), event("nobody"))
+
+        # The row and the job, in one transaction, for however many claims.
+        assert shape_of(for_ada) == shape_of(for_nobody)
+        assert [words[0] for words in shape_of(for_ada)] == ["BEGIN", "INSERT", "SELECT", "COMMIT"]
+
+
+def shape_of(captured: CaptureQueriesContext) -> list[list[str]]:
+    """The statements without their values, which begin after the fourth word."""
+    return [query["sql"].split()[:4] for query in captured.captured_queries]
+
+
+def test_the_job_knows_neither_who_it_is_nor_what_is_claimed(project: Project) -> None:
+    send(project, identify("ada", email="ada@example.com"))
+
+    [pending] = PendingClaims.objects.filter(project=project)
+    assert [job.args for job in jobs_named("hear_claims") if str(pending.pk) in str(job.args)] == [
+        {"pending_id": str(pending.pk)}
+    ]
+
+
+def test_a_batch_is_heard_in_its_order_and_then_gone(project: Project, person_of: PersonOf) -> None:
+    send(project, *(set_("ada", **{f"p{n // 2}": n}) for n in range(20)))
+    assert person_of("ada") is None
+
+    run_jobs()
+
+    assert person_of("ada")["properties"] == {f"p{n}": 2 * n for n in range(10)}
+    assert not PendingClaims.objects.filter(project=project).exists()
+
+
+def test_a_batch_that_is_heard_twice_or_by_two_at_once_is_heard_once(
+    api: ApiClient, url: str, project: Project, person_of: PersonOf
+) -> None:
+    send(project, set_("browser", a=1), identify("ada", "browser", b=2), alias("ada", "phone"))
+    [pending] = PendingClaims.objects.filter(project=project)
+
+    at_once(*[partial(hear_claims, pending_id=str(pending.pk))] * 3)
+    person = person_of("ada")
+    # As if a worker had died before it could remove the row.
+    pending.save(force_insert=True)
+    run_jobs()
+
+    assert person_of("ada") == person
+    assert set(person["distinct_ids"]) == {"ada", "browser", "phone"}
+    assert person["properties"] == {"a": 1, "b": 2}
+    assert Person.objects.filter(project=project).count() == 1
+
+
+def test_claims_that_could_not_be_heard_are_tried_again(
+    project: Project, person_of: PersonOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(**kwargs: Any) -> None:
+        raise OperationalError
+
+    send(project, set_("ada", plan="free"))
+    [pending] = PendingClaims.objects.filter(project=project)
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "hear", down)
+        run_jobs()
+
+    [job] = [job for job in jobs_named("hear_claims") if str(pending.pk) in str(job.args)]
+    assert (job.status, job.attempts) == ("todo", 1)
+    job_is_due(job.id)
+    run_jobs()
+    assert person_of("ada")["properties"] == {"plan": "free"}
+
+
+def job_is_due(job_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE procrastinate_jobs SET scheduled_at = now() WHERE id = %s", [job_id])
+
+
+def test_claims_that_nobody_has_heard_for_a_day_are_forgotten(project: Project) -> None:
+    for hours in (23, 25):
+        created_at = timezone.now() - timedelta(hours=hours)
+        PendingClaims.objects.create(project=project, claims=[], created_at=created_at)
+
+    enqueue(prune_claims)
+    run_jobs()
+
+    [pending] = PendingClaims.objects.filter(project=project)
+    assert pending.created_at > timezone.now() - timedelta(hours=24)
+
+
+def test_what_waits_of_a_claim_is_no_more_than_a_person_could_take(project: Project) -> None:
+    send(project, set_("ada", **{f"p{n}": "x" * 3000 for n in range(50)}, large="x" * 20_000))
+
+    [pending] = PendingClaims.objects.filter(project=project)
+    assert pending.claims[0]["properties"] == {f"p{n}": "x" * 3000 for n in range(5)}
+
+
+def test_the_claims_of_a_project_that_is_deleted_go_with_it(project: Project) -> None:
+    send(project, set_("ada"))
+
+    project.delete()
+    run_jobs()
+
+    assert not PendingClaims.objects.filter(project_id=project.pk).exists()

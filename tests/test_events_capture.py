@@ -16,6 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from projects.models import Person, Project
 from projects.persons import find_customers
 from rest import leases
+from tests.jobs import run_jobs
 from tests.service import Service
 
 PATHS = ["/e/", "/e", "/i/v0/e/", "/i/v0/e"]
@@ -71,7 +72,8 @@ def refusal(response: Any) -> tuple[int, str]:
 
 
 def known(project: Project, distinct_id: str = "ada") -> Any:
-    """The person with this distinct id, as answers show them."""
+    """The person with this distinct id, as answers show them once everything is heard."""
+    run_jobs()
     found = find_customers(project.pk, distinct_ids=[distinct_id])
     return found.by_distinct_id.get(distinct_id)
 
@@ -343,6 +345,7 @@ def test_an_address_makes_a_thousand_claims_an_hour(
 def test_at_most_fifty_claims_of_a_batch_are_heard(page: Client, project: Project) -> None:
     assert taken(send(page, packed([identify(project, f"user-{n}") for n in range(60)])))
 
+    run_jobs()
     assert Person.objects.filter(project=project).count() == 50
 
 
@@ -366,6 +369,15 @@ def test_events_that_say_nothing_of_a_person_cost_no_sql(
 
     with django_assert_num_queries(0):
         assert taken(send(page, body))
+
+
+def test_where_all_claims_are_above_the_limit_they_cost_no_sql(
+    page: Client, project: Project, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    send(page, packed([identify(project)] * 30))
+
+    with django_assert_num_queries(0):
+        assert refusal(send(page, packed(identify(project)))) == (429, "throttled")
 
 
 # --- Flags -----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
 from django_redis import get_redis_connection
 from procrastinate.contrib.django import app
@@ -20,11 +21,11 @@ from procrastinate.contrib.django import app
 from config.embedded import Server
 from conversations import jobs, unread
 from conversations.models import Ticket
-from projects.models import Project
+from projects.models import PendingClaims, Project
 from rest import leases
 from rest.json import timestamp
 from tests.api import ApiClient
-from tests.conftest import MakeTicket
+from tests.conftest import ClientFor, MakeTicket
 from tests.jobs import (
     WorkerProcess,
     enqueue,
@@ -34,6 +35,7 @@ from tests.jobs import (
     running_worker,
 )
 from tests.service import _database_url, running_service, service_environment
+from tests.test_layout import PACKAGES
 from tests.threads import wait_until_blocked
 
 PATIENCE = 40.0
@@ -90,10 +92,11 @@ def test_a_worker_knows_every_job() -> None:
         capture_output=True,
         text=True,
     ).stdout.split()
-    sources = [path.read_text() for path in Path("conversations").rglob("jobs.py")]
+    paths = [path for package in PACKAGES for path in Path(package).rglob("jobs.py")]
+    sources = [path.read_text() for path in paths]
     named = [name for source in sources for name in re.findall(r'\.task\(\s*name="(\w+)"', source)]
 
-    assert len(named) >= 4
+    assert {"wake_tickets", "send_restore_link", "hear_claims"} <= set(named)
     assert set(named) <= set(known)
 
 
@@ -214,6 +217,21 @@ def test_it_wakes_tickets_within_a_minute_though_nobody_asks(make_ticket: MakeTi
 
         # At once when it starts, and twice a minute from then on.
         wait_for(lambda: is_awake(ticket), worker)
+
+
+def test_it_hears_what_browsers_claim(
+    project: Project, client: Client, client_for: ClientFor
+) -> None:
+    reader = client_for(project, "person:read")
+    body = {"api_key": project.public_token, "event": "$identify", "distinct_id": "ada"}
+    persons = f"/api/projects/{project.pk}/persons"
+
+    with running_worker() as worker:
+        assert client.post("/e/", body, content_type="application/json").status_code == 200
+
+        wait_for(lambda: reader.get(persons, distinct_id="ada").json()["results"], worker)
+        wait_for(lambda: not jobs_named("hear_claims"), worker)
+    assert not PendingClaims.objects.filter(project=project).exists()
 
 
 def test_a_worker_killed_in_the_middle_of_a_job_loses_nothing_and_does_nothing_twice(

@@ -52,6 +52,8 @@ def erase_person(*, person: Person, tickets: bool, actor: Actor) -> None:
         events.blank(project_id=person.project_id, ticket_ids=told)
         idempotency.forget_about([person.pk, *told])
         restores.forget_addresses(person.project_id, addresses)
+        # Claims that wait to be heard are left alone: their rows live for seconds, and one
+        # that is heard after this is like one that a browser sends after this.
         remove(person=person)
 
 

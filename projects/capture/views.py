@@ -7,6 +7,7 @@ import hashlib
 import math
 from typing import Any
 
+from django.db import transaction
 from rest_framework.exceptions import ParseError, PermissionDenied, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,8 @@ from rest_framework.views import APIView
 from projects import tokens
 from projects.capture.bodies import Batch, read_batch, token_of
 from projects.capture.events import claim_of
-from projects.persons.claims import Claim, hear
+from projects.capture.jobs import hear_claims
+from projects.persons.claims import Claim, note
 from projects.write_limits import write_limits
 from rest.bodies import CUT_OFF
 from rest.limits import take
@@ -39,8 +41,9 @@ class EventsView(PublicView):
     """Takes batches of events and drops all of them but claims about persons.
 
     `$identify`, `$set` and `$create_alias` are claims, of which `projects.persons.claims`
-    says what becomes; at most 50 of a batch are heard. 200 `{"status": 1}` says that
-    the batch was understood, not that anything in it was kept.
+    says what becomes; at most 50 of a batch are heard, soon after the answer. Neither
+    that nor its time tells whether anybody is known: a request looks no person up.
+    200 `{"status": 1}` says that the batch was understood, not that anything in it was kept.
     """
 
     def post(self, request: Request) -> Response:
@@ -52,20 +55,20 @@ class EventsView(PublicView):
         if project is None:
             raise PermissionDenied("There is no project with this token.")
         if project.conversations_enabled:
-            self.hear_all(project.id, _claims(batch))
+            self.take_down(project.id, _claims(batch))
         return Response({"status": 1})
 
-    def hear_all(self, project_id: int, claims: list[Claim]) -> None:
-        """Hears those that are within the limits; raises Throttled if there are others."""
-        network, wait = client_network(self.request._request), 0.0
-        for claim in claims:
-            refused_for = _take(project_id, claim.distinct_id, network)
-            if refused_for:
-                wait = max(wait, refused_for)
-            else:
-                hear(project_id=project_id, claim=claim)
-        if wait:
-            raise Throttled(math.ceil(wait))
+    def take_down(self, project_id: int, claims: list[Claim]) -> None:
+        """Has those heard that are within the limits; raises Throttled if there are others."""
+        network = client_network(self.request._request)
+        waits = [_take(project_id, claim.distinct_id, network) for claim in claims]
+        allowed = [claim for claim, wait in zip(claims, waits, strict=True) if not wait]
+        if allowed:
+            with transaction.atomic():
+                pending = note(project_id=project_id, claims=allowed)
+                hear_claims.defer(pending_id=str(pending.pk))
+        if any(waits):
+            raise Throttled(math.ceil(max(waits)))
 
 
 def _claims(batch: Batch) -> list[Claim]:

@@ -5,17 +5,23 @@ that they know. A claim may make a person, fill in properties that are absent, a
 bring distinct ids together that were never identified. It changes nothing that an
 API key or a verified identity has said, and it links nothing: neither a verified
 identity nor a restored conversation looks at what is here.
+
+They are heard by a job, not by the request that brings them: how long it takes to hear
+one would tell whoever sends it who is known here.
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
-import orjson
 from django.db import IntegrityError, OperationalError, transaction
+from django.utils import timezone
 from psycopg import errors as postgres
 
-from projects.models import Person, PersonDistinctId
+from projects.models import PendingClaims, Person, PersonDistinctId
 from projects.persons.rows import (
     MAX_PROPERTIES_BYTES,
     add,
@@ -24,12 +30,15 @@ from projects.persons.rows import (
     lock,
     rows_named,
     size,
+    without,
 )
 
 # What strangers can put into one person stays a fraction of what an API key can.
 MAX_CLAIMED_BYTES = 16 * 1024
 MAX_CLAIMED_DISTINCT_IDS = 100
 
+# Claims that no worker has heard for so long are not heard at all.
+_KEPT = timedelta(days=1)
 _ATTEMPTS = 5
 _TRY_AGAIN = (
     postgres.DeadlockDetected,
@@ -54,6 +63,45 @@ class Claim:
 
 class _Overtaken(Exception):
     """Somebody else has made, merged or erased one of the persons meanwhile."""
+
+
+# --- Until they are heard ----------------------------------------------------
+
+
+def note(*, project_id: int, claims: Sequence[Claim]) -> PendingClaims:
+    """Keeps the claims; whoever calls this enqueues the job that hears them.
+
+    One statement, whomever they are of. Of the properties of each as many are kept as
+    one person could take.
+    """
+    kept = [
+        replace(claim, properties=_fitting(claim.properties, MAX_CLAIMED_BYTES)) for claim in claims
+    ]
+    return PendingClaims.objects.create(
+        project_id=project_id, claims=[asdict(claim) for claim in kept]
+    )
+
+
+def hear_noted(pending_id: UUID) -> None:
+    """Hears what was noted, in its order; does nothing where that was done already.
+
+    Where it was broken off, or two do it at once, claims are heard again: nothing
+    changes by that, since what they say is there.
+    """
+    pending = PendingClaims.objects.filter(pk=pending_id).first()
+    if pending is None:
+        return
+    for claim in pending.claims:
+        hear(project_id=pending.project_id, claim=Claim(**claim))
+    pending.delete()
+
+
+def prune() -> None:
+    """Removes claims that have waited too long, or could not be heard."""
+    PendingClaims.objects.filter(created_at__lt=timezone.now() - _KEPT).delete()
+
+
+# --- What becomes of one -----------------------------------------------------
 
 
 def hear(*, project_id: int, claim: Claim) -> None:
@@ -127,15 +175,21 @@ def _absorb(person: Person, other: Person) -> None:
 
 
 def _fill_in(person: Person, properties: dict[str, Any]) -> None:
-    """Takes what is absent, each that there is still room for. Null says nothing."""
+    """Takes what is absent, each that there is still room for."""
     room = min(
         MAX_CLAIMED_BYTES - size(claims_of(person)),
         MAX_PROPERTIES_BYTES - size(person.properties),
     )
-    news: dict[str, Any] = {}
-    for name, value in properties.items():
-        needed = len(orjson.dumps({name: value}))
-        if value is not None and name not in person.properties and needed <= room:
-            news[name] = value
-            room -= needed
+    news = _fitting(without(properties, person.properties), room)
     keep(person, {**person.properties, **news}, [*person.claimed, *news])
+
+
+def _fitting(properties: dict[str, Any], room: int) -> dict[str, Any]:
+    """Each that there is still room for, in bytes. Null says nothing."""
+    fitting: dict[str, Any] = {}
+    for name, value in properties.items():
+        needed = size({name: value})
+        if value is not None and needed <= room:
+            fitting[name] = value
+            room -= needed
+    return fitting
