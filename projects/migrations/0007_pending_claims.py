@@ -10,7 +10,7 @@ import rest.json
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("projects", "0005_fill_links"),
+        ("projects", "0006_api_key_rate_limits"),
     ]
 
     operations = [
