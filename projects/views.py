@@ -8,10 +8,12 @@ from rest.views import Endpoint
 class ProjectEndpoint(Endpoint):
     """An endpoint under /api/projects/{project_id}/.
 
-    `required_scopes` names the scope of each action; see `MayActOnProject`.
+    `required_scopes` names the scope of each action, and `further_scopes` the second one of
+    those that need two; see `MayActOnProject`.
     """
 
     required_scopes: dict[str, str] = {}
+    further_scopes: dict[str, str] = {}
     project_id: int
     cached: dict[str, bytes | None]
 
