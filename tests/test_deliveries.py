@@ -4,9 +4,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from conversations.events import verbs as events
 from conversations.events.actors import SYSTEM
+from conversations.events.models import EventType
 from conversations.jobs import prune_events
 from conversations.models import Delivery, Event, Ticket, Webhook
 from conversations.tickets.verbs import update_ticket
@@ -34,6 +35,7 @@ from tests.webhooks import (
     Answer,
     Receiver,
     answering,
+    answering_after,
     deliveries_of,
     let_it_be_time,
     let_it_have_failed_for,
@@ -587,6 +589,18 @@ def test_enabling_a_webhook_again_clears_why_it_was_disabled(
 # --- Nobody waits for somebody else's receiver -------------------------------
 
 
+def has_got(receiver: Receiver, count: int) -> bool:
+    return len(receiver.received) == count
+
+
+def tell(ticket: Any, count: int) -> None:
+    """So many events of a ticket, each with its deliveries."""
+    row = Ticket.objects.get(pk=ticket["id"])
+    events.record(
+        [events.of_ticket(EventType.TICKET_UPDATED, row, actor=SYSTEM) for _ in range(count)]
+    )
+
+
 def test_a_slow_receiver_with_a_thousand_deliveries_delays_nobody_elses(
     project: Project, client_for: ClientFor, neighbour: Project, make_ticket: MakeTicket
 ) -> None:
@@ -595,10 +609,7 @@ def test_a_slow_receiver_with_a_thousand_deliveries_delays_nobody_elses(
         subscribe(client_for(project, "*"), project, slow.url)
         api = client_for(neighbour, "*")
         subscribe(api, neighbour, quick.url)
-        row = Ticket.objects.get(pk=make_ticket()["id"])
-        events.record(
-            [events.of_ticket("ticket.updated", row, actor=SYSTEM) for _ in range(1000)]  # type: ignore[arg-type]
-        )
+        tell(make_ticket(), 1000)
         with running_worker(WORKER_THREADS="1", WEBHOOK_ALLOW_PRIVATE="true") as worker:
             wait_for(lambda: slow.under_way == verbs.AT_ONCE, worker)
             tickets = f"/api/projects/{neighbour.pk}/conversations/tickets"
@@ -606,7 +617,7 @@ def test_a_slow_receiver_with_a_thousand_deliveries_delays_nobody_elses(
             for number in range(1, 11):
                 began = time.monotonic()
                 api.post(tickets, {})
-                wait_for(lambda number=number: len(quick.received) == number, worker)
+                wait_for(partial(has_got, quick, number), worker)
                 took.append(time.monotonic() - began)
             assert slow.most_at_once == verbs.AT_ONCE
             let_go.set()
@@ -617,10 +628,7 @@ def test_a_slow_receiver_with_a_thousand_deliveries_delays_nobody_elses(
 def test_two_workers_keep_one_limit_together(
     api: ApiClient, project: Project, make_ticket: MakeTicket, receiver: Receiver, webhook: Any
 ) -> None:
-    row = Ticket.objects.get(pk=make_ticket()["id"])
-    events.record(
-        [events.of_ticket("ticket.updated", row, actor=SYSTEM) for _ in range(30)]  # type: ignore[arg-type]
-    )
+    tell(make_ticket(), 30)
 
     claimed = at_once(*[lambda: verbs.claim(100)] * 4)
 
@@ -641,7 +649,7 @@ def test_a_webhook_that_fails_has_one_attempt_under_way(
 def test_many_slow_receivers_are_waited_for_at_the_same_time(
     api: ApiClient, project: Project, make_ticket: MakeTicket
 ) -> None:
-    with running_receiver(lambda handler: (time.sleep(1), answering(204)(handler))[1]) as slow:
+    with running_receiver(answering_after(1)) as slow:
         for _ in range(20):
             subscribe(api, project, slow.url)
         make_ticket()
@@ -677,10 +685,7 @@ def test_they_are_claimed_in_the_order_of_events(
 def test_claiming_reads_no_more_the_more_waits(
     make_ticket: MakeTicket, receiver: Receiver, webhook: Any
 ) -> None:
-    row = Ticket.objects.get(pk=make_ticket()["id"])
-    events.record(
-        [events.of_ticket("ticket.updated", row, actor=SYSTEM) for _ in range(5000)]  # type: ignore[arg-type]
-    )
+    tell(make_ticket(), 5000)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE conversations_delivery")
     with statements() as found:
@@ -728,7 +733,7 @@ def test_a_worker_that_is_stopped_finishes_its_attempts(
     make_ticket: MakeTicket, receiver: Receiver, webhook: Any, only: Only
 ) -> None:
     make_ticket()
-    receiver.answer = lambda handler: (time.sleep(1), answering(204)(handler))[1]
+    receiver.answer = answering_after(1)
 
     with running_worker(WEBHOOK_ALLOW_PRIVATE="true") as worker:
         wait_for(lambda: receiver.under_way == 1, worker)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from conversations.models import Delivery, Webhook
 from conversations.webhooks.sender import send_what_is_due
 from tests.api import ApiClient
 
-Answer = Callable[[Any], None]
+Answer = Callable[[Any], object]
 
 
 def answering(*statuses: int, body: bytes = b"", **headers: str) -> Answer:
@@ -31,6 +32,16 @@ def answering(*statuses: int, body: bytes = b"", **headers: str) -> Answer:
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
+
+    return answer
+
+
+def answering_after(seconds: float) -> Answer:
+    """204, so late."""
+
+    def answer(handler: Any) -> None:
+        time.sleep(seconds)
+        answering(204)(handler)
 
     return answer
 
