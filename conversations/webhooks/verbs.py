@@ -1,5 +1,6 @@
 """What is done to webhooks, and what becomes of their deliveries after each attempt."""
 
+import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,8 @@ from conversations.webhooks.models import (
 )
 from projects.models import Project
 from rest.json import timestamp
+
+logger = logging.getLogger(__name__)
 
 # Between attempts: the schedule of the Standard Webhooks specification 1.0.0, section
 # "Deliverability and reliability", whose first attempt is made at once.
@@ -94,6 +97,7 @@ def disable(webhook: Webhook, reason: str) -> None:
     webhook.enabled, webhook.disabled_at, webhook.disabled_reason = False, timezone.now(), reason
     webhook.save(update_fields=["enabled", "disabled_at", "disabled_reason"])
     give_up(webhook)
+    logger.warning("Webhook %s is disabled: %s", webhook.pk, reason)
 
 
 def give_up(webhook: Webhook) -> None:
