@@ -36,8 +36,9 @@ _NO_CHANGES = {
 
 def record(events: Sequence[Event]) -> None:
     """Stores what happened, in the transaction of the change, and a delivery of it for each
-    webhook that wants it: one statement, however many there are of either.
+    webhook that wants it.
 
+    One statement, however many events, and a second one in a project that has webhooks.
     The caller holds the lock of each ticket, so that positions follow the order in which
     a ticket changed. Everything that happens goes through here, and nothing that did not:
     without events there is no statement.
@@ -49,7 +50,11 @@ def record(events: Sequence[Event]) -> None:
     if rows:
         project_ids = list({event.project_id for event in events})
         with connection.cursor() as cursor:
-            cursor.execute(_RECORD, [dumps(rows).decode(), project_ids, DELIVERIES_DUE])
+            cursor.execute(_RECORD, [dumps(rows).decode(), project_ids])
+            (has_webhooks,) = cursor.fetchone()
+            if has_webhooks:
+                ids = [event.pk for event in events]
+                cursor.execute(_DELIVER, [project_ids, ids, DELIVERIES_DUE])
 
 
 # The channel on which whoever sends deliveries is told that there are new ones.
@@ -65,16 +70,22 @@ _COLUMNS = {
     "object": "jsonb",
     "created_at": "timestamptz",
 }
-# The database adds position, row by row in this order, and transaction. The lock lets a
-# webhook be changed meanwhile, but not deleted: what refers to it could not be committed.
-# A delivery's id is a UUID of version 7, which PostgreSQL can make from version 18 on: one
-# of version 4 with the time in its first 48 bits and another version in bits 52 and 53.
+# The database adds position, row by row in this order, and transaction.
 _RECORD = """
-WITH event AS (
-    INSERT INTO conversations_event ({names})
-    SELECT {names} FROM jsonb_to_recordset(%s::jsonb) AS event({shape})
-    RETURNING id, project_id, type, created_at
-), webhook AS (
+INSERT INTO conversations_event ({names})
+SELECT {names} FROM jsonb_to_recordset(%s::jsonb) AS event({shape})
+RETURNING EXISTS (
+    SELECT FROM conversations_webhook WHERE project_id = ANY(%s) AND enabled
+)
+""".format(
+    names=", ".join(_COLUMNS),
+    shape=", ".join(f"{name} {type_}" for name, type_ in _COLUMNS.items()),
+)
+# The lock lets a webhook be changed meanwhile, but not deleted: what refers to it could not
+# be committed. A delivery's id is a UUID of version 7, which PostgreSQL makes from version 18
+# on: one of version 4 with the time in its first 48 bits and bits 52 and 53 set.
+_DELIVER = """
+WITH webhook AS (
     SELECT id, project_id, event_types FROM conversations_webhook
     WHERE project_id = ANY(%s) AND enabled FOR KEY SHARE
 ), delivery AS (
@@ -88,15 +99,12 @@ WITH event AS (
             ) FROM 3) FROM 1 FOR 6
         ), 52, 1), 53, 1), 'hex')::uuid,
         project_id, webhook.id, event.id, 'pending', event.created_at, event.created_at
-    FROM event JOIN webhook USING (project_id)
-    WHERE event_types = '{{}}' OR event.type = ANY(event_types)
+    FROM conversations_event AS event JOIN webhook USING (project_id)
+    WHERE event.id = ANY(%s) AND (event_types = '{}' OR event.type = ANY(event_types))
     RETURNING id
 )
 SELECT pg_notify(%s, '') FROM delivery LIMIT 1
-""".format(  # noqa: S608  (the names are ours)
-    names=", ".join(_COLUMNS),
-    shape=", ".join(f"{name} {type_}" for name, type_ in _COLUMNS.items()),
-)
+"""
 
 
 def of_ticket(
