@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench lock widget venv widget-if-possible
+.PHONY: help run test lint schema bench soak lock widget venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -38,6 +38,9 @@ schema: venv ## write openapi.yaml anew
 
 bench: venv ## measure the service beside a bare reference (ONLY=list, ARGS="--rounds 3")
 	exec $(PYTHON_IN_VENV) -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+soak: venv ## kill everything for a minute, and count what was lost (ARGS="--seconds 20")
+	exec $(PYTHON_IN_VENV) -m bench.soak $(ARGS)
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(ARGS) pyproject.toml

@@ -192,6 +192,11 @@ DEMO_PROJECT = env.int("DEMO_PROJECT", None)
 # Days.
 EVENT_RETENTION = env.int("EVENT_RETENTION", 90, validate=validate.Range(min=1, max=3650))
 
+# --- Webhooks ----------------------------------------------------------------
+
+# Whether they may go to addresses that are not on the public internet, this machine's included.
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", False)
+
 # --- Agents' sessions --------------------------------------------------------
 
 AUTH_USER_MODEL = "projects.User"
@@ -279,6 +284,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AuthorType": "conversations.models.AuthorType",
         "EventType": "conversations.events.models.EventType",
         "ActorType": "conversations.events.actors.ActorType",
+        "DeliveryStatus": "conversations.webhooks.models.DeliveryStatus",
         "TicketPriorityOrNone": "conversations.models.PRIORITY_OR_NONE",
         "AssigneeTypeEnum": "conversations.models.ASSIGNEE_TYPES",
         "ErrorTypeEnum": "rest.schema.ERROR_TYPES",

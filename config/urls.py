@@ -21,6 +21,7 @@ urlpatterns = [
     ),
     path("api/projects/<str:project_id>/", include("projects.members.urls")),
     path("api/projects/<str:project_id>/", include("conversations.persons.urls")),
+    path("api/projects/<str:project_id>/", include("conversations.webhooks.urls")),
     path("api/projects/<str:project_id>/conversations/", include("conversations.urls")),
     path("api/conversations/v1/widget/", include("conversations.widget.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),

@@ -1,6 +1,7 @@
-"""The worker: `python -m config.work` runs background jobs until SIGTERM or SIGINT.
+"""The worker: `python -m config.work` runs background jobs and sends webhooks until SIGTERM
+or SIGINT.
 
-Then it takes no more jobs, finishes those that it has, and ends. A worker that is
+Then it takes no more of either, finishes those that it has, and ends. A worker that is
 killed loses nothing: another one does its jobs again. Any number of them may run.
 """
 
@@ -63,6 +64,7 @@ async def work(*, threads: int, alive: Path | None = None) -> None:
     # As many as can be used: each keeps its own connection to the database.
     loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="job"))
     logger.info("The worker starts, with %s threads", threads)
+    sending = asyncio.create_task(_send_deliveries(stop))
     while not stop.is_set():
         running = asyncio.create_task(_run_jobs(threads, alive))
         stopping = asyncio.create_task(stop.wait())
@@ -78,7 +80,19 @@ async def work(*, threads: int, alive: Path | None = None) -> None:
         stopping.cancel()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _PAUSE_SECONDS)
+    await sending
     logger.info("The worker has stopped")
+
+
+async def _send_deliveries(stop: asyncio.Event) -> None:
+    from conversations.webhooks.sender import send_until
+
+    while not stop.is_set():
+        try:
+            await send_until(stop, _connection_parameters())
+        except Exception:
+            logger.exception("Sending webhooks broke off, and begins again")
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _run_jobs(threads: int, alive: Path | None) -> None:

@@ -99,6 +99,35 @@ EVENT = {
     "changes": {"status": ["new", "open"]},
     "object": TICKET,
 }
+NEW_WEBHOOK = {
+    "url": "https://example.com/hooks/conversations",
+    "event_types": ["ticket.created", "message.created"],
+    "description": "The shop's order desk",
+    "enabled": True,
+}
+WEBHOOK = {
+    "id": "01990a44-0000-7c52-9d1b-4b8f6f0f2a11",
+    **NEW_WEBHOOK,
+    "created_at": "2026-11-22T09:00:00.000000Z",
+    "disabled_at": None,
+    "disabled_reason": None,
+}
+# The base64 of a sentence that says that it is none.
+WEBHOOK_SECRET = "whsec_dGhpcyBpcyBhbiBleGFtcGxlIGFuZCBubyBzZWNyZXQ="  # noqa: S105
+DELIVERY = {
+    "id": "01990a42-0000-7d10-8c3e-2f6a1b0c9d8e",
+    "event_id": EVENT["id"],
+    "event_type": "ticket.updated",
+    "status": "pending",
+    "attempts": 1,
+    "created_at": "2026-11-22T09:20:31.250000Z",
+    "next_attempt_at": "2026-11-22T09:20:36.412000Z",
+    "last_attempt_at": "2026-11-22T09:20:31.290000Z",
+    "duration_ms": 122,
+    "response_status": 503,
+    "response_body": "Back in a minute.",
+    "error": "The receiver answered 503.",
+}
 APPLY_MACRO = {"macro": "kL9mN1pQ3r"}
 
 

@@ -26,6 +26,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from conversations.events.models import Event as Event
+from conversations.webhooks.models import Delivery as Delivery
+from conversations.webhooks.models import Webhook as Webhook
 from projects.models import Project, Role, User, address_key, new_uuid
 from rest.json import JSONField, are_same
 

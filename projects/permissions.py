@@ -33,6 +33,8 @@ class MayActOnProject(BasePermission):
             raise NotAuthenticated()
         if view.action in view.action_map.values():
             _check_scope(request.auth, view.required_scopes.get(view.action))
+            if view.action in view.further_scopes:
+                _check_scope(request.auth, view.further_scopes[view.action])
         return True
 
 

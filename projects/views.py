@@ -13,12 +13,14 @@ from rest.views import Endpoint
 class ProjectEndpoint(Endpoint):
     """An endpoint under /api/projects/{project_id}/.
 
-    `required_scopes` names the scope of each action; see `MayActOnProject`.
+    `required_scopes` names the scope of each action, and `further_scopes` the second one of
+    those that need two; see `MayActOnProject`.
     """
 
     is_repeatable = True
     is_limited = True
     required_scopes: dict[str, str] = {}
+    further_scopes: dict[str, str] = {}
     project_id: int
     # Whether the API key may call now; an agent always may.
     verdict: Verdict

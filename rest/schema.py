@@ -31,6 +31,14 @@ _PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
         "The ticket's UUID.",
     ),
+    "webhook_id": (
+        {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+        "The webhook's UUID.",
+    ),
+    "delivery_id": (
+        {"type": "string", "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+        "The delivery's UUID.",
+    ),
     "short_id": ({"type": "string", "pattern": "^[0-9A-Za-z]{1,16}$"}, "Its short id."),
 }
 _REQUEST_ID = {
@@ -233,18 +241,24 @@ class Schema(AutoSchema):
         return [re.sub(self.path_prefix, "", self.path).strip("/").split("/")[0]]
 
     def get_auth(self) -> list[dict[str, list[str]]]:
-        scope = getattr(self.view, "required_scopes", {}).get(self.view.action)
-        return [{"ApiKey": [scope] if scope else []}, {"AgentSession": []}]
+        return [{"ApiKey": self._scopes()}, {"AgentSession": []}]
+
+    def _scopes(self) -> list[str]:
+        named = [
+            getattr(self.view, name, {}).get(self.view.action)
+            for name in ("required_scopes", "further_scopes")
+        ]
+        return [scope for scope in named if scope]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        scope = getattr(self.view, "required_scopes", {}).get(self.view.action)
+        scopes = " and ".join(f"`{scope}`" for scope in self._scopes())
         operation["description"] = "\n\n".join(
             filter(
                 None,
-                [get_doc(getattr(self.view, self.view.action)), scope and f"Scope: `{scope}`."],
+                [get_doc(getattr(self.view, self.view.action)), scopes and f"Scope: {scopes}."],
             )
         )
         for parameter in operation.get("parameters", []):

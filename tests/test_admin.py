@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from conversations.models import Event, Message, Ticket
+from conversations.models import Delivery, Event, Message, Ticket, Webhook
 from projects.admin import ApiKeyAdmin, ProjectAdmin
 from projects.identities import cache_key
 from projects.models import ApiKey, Membership, Person, PersonDistinctId, Project, Role, User
@@ -91,19 +91,19 @@ def fields_of(page: Any) -> dict[str, Any]:
     return reader.fields
 
 
-def save(admin: Client, url: str, **changes: Any) -> Any:
+def save(admin: Client, url: str, /, **changes: Any) -> Any:
     """Opens a form, changes some of its fields, and sends it; the page after it."""
     fields = fields_of(admin.get(url)) | changes
     return admin.post(url, fields, follow=True)
 
 
-def saved(admin: Client, url: str, **changes: Any) -> str:
+def saved(admin: Client, url: str, /, **changes: Any) -> str:
     response = save(admin, url, **changes)
     assert response.redirect_chain, response.context["errors"]
     return unescape(response.content.decode())
 
 
-def refused(admin: Client, url: str, **changes: Any) -> str:
+def refused(admin: Client, url: str, /, **changes: Any) -> str:
     response = save(admin, url, **changes)
     assert response.status_code == 200
     assert not response.redirect_chain
@@ -741,14 +741,20 @@ def test_events_are_found_by_their_ticket(
     assert "2 events" in page
 
 
-@pytest.mark.parametrize("model", ["ticket", "message", "event"])
-def test_tickets_messages_and_events_are_not_written(
+@pytest.mark.parametrize("model", ["ticket", "message", "event", "delivery"])
+def test_tickets_messages_events_and_deliveries_are_not_written(
     admin: Client, ticket: Any, model: str
 ) -> None:
+    event = Event.objects.filter(ticket_id=ticket["id"])[0]
+    webhook = Webhook.objects.create(project_id=event.project_id, url="https://example.com/")
+    delivery = Delivery.objects.create(
+        project_id=event.project_id, webhook=webhook, event=event, next_attempt_at=timezone.now()
+    )
     rows = {
         "ticket": ticket["id"],
         "message": Message.objects.get(ticket_id=ticket["id"]).pk,
-        "event": Event.objects.filter(ticket_id=ticket["id"])[0].pk,
+        "event": event.pk,
+        "delivery": delivery.pk,
     }
     row = rows[model]
     urls = [
@@ -803,6 +809,8 @@ LISTS = [
     "conversations/ticket",
     "conversations/message",
     "conversations/event",
+    "conversations/webhook",
+    "conversations/delivery",
     *(f"projects/{name}" for name in ("project", "apikey", "user", "membership", "role", "person")),
 ]
 
@@ -812,6 +820,7 @@ def test_a_list_costs_the_same_queries_however_many_rows_it_has(
     admin: Client, name: str, project: Project, make_ticket: MakeTicket
 ) -> None:
     def fill() -> None:
+        Webhook.objects.create(project=project, url="https://example.com/")
         make_ticket(message="Hi", assignee={"type": "user", "id": new_agent(project).pk})
         ApiKey.issue(project=project, label="x", scopes=["*"])
         role = Role.objects.create(project=project, name=uuid.uuid4().hex)

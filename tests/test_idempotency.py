@@ -44,6 +44,8 @@ POSTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "conversations/tickets/1/apply_macro",
         lambda made: {"macro": made["macro"]},
     ),
+    "webhook": ("webhooks", lambda made: {"url": "https://example.com/hook"}),
+    "webhook's secret": ("webhooks/{webhook}/rotate_secret", lambda made: None),
     "person": ("persons", lambda made: {"distinct_ids": ["a"], "properties": {"name": "Ada"}}),
     "merge": ("persons/{person}/merge", lambda made: {"person": made["other"]}),
 }
@@ -73,6 +75,8 @@ def test_each_post_is_done_once_and_answered_alike(
         client.post(f"{url}/persons", {"distinct_ids": [each], "properties": {}}).json()
         for each in ("x", "y")
     ]
+    webhook = client.post(f"{url}/webhooks", {"url": "https://example.com/hook"}).json()
+    made |= {"webhook": webhook["id"]}
     made |= {"macro": macro["short_id"], "person": persons[0]["id"], "other": persons[1]["id"]}
     path, body = POSTS[name]
     address = f"{url}/{path.format(**made)}"

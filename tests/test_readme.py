@@ -2,13 +2,18 @@
 
 import os
 import re
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from config import settings
 from projects.models import Project
-from tests.conftest import ClientFor
-from tests.service import Service
+from tests.conftest import ClientFor, MakeTicket
+from tests.service import Service, _free_port
+from tests.webhooks import deliveries_of, send, subscribe
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -70,3 +75,43 @@ def test_every_command_that_it_shows_exists() -> None:
 
 def _names(cell: str) -> list[str]:
     return re.findall(r"`(\w+)`", cell)
+
+
+def test_the_receiver_works_as_written(
+    project: Project, client_for: ClientFor, make_ticket: MakeTicket, settings: Any
+) -> None:
+    (receiver,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    port = _free_port()
+    api = client_for(project, "*")
+    webhook = subscribe(api, project, f"http://127.0.0.1:{port}/hook")
+    process = subprocess.Popen(
+        [sys.executable, "-c", receiver],
+        env={**os.environ, "SECRET": webhook["secret"], "PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        _wait_until_it_listens(port)
+        make_ticket()
+        send()
+        assert process.stdout is not None
+        printed = process.stdout.readline().split()
+    finally:
+        process.kill()
+        process.communicate()
+
+    (delivery,) = deliveries_of(api, project, webhook)
+    assert printed == [delivery["id"], "ticket.created", "1"]
+    assert delivery["status"] == "succeeded"
+
+
+def _wait_until_it_listens(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

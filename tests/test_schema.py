@@ -106,8 +106,8 @@ def test_every_operation_names_its_scope_and_its_errors(committed: Any) -> None:
     for path, method, operation in operations(committed):
         if path.startswith(WIDGET):
             continue
-        (scope,) = operation["security"][0]["ApiKey"]
-        assert f"Scope: `{scope}`." in operation["description"], (path, method)
+        scopes = " and ".join(f"`{scope}`" for scope in operation["security"][0]["ApiKey"])
+        assert f"Scope: {scopes}." in operation["description"], (path, method)
         assert {"400", "401", "403", "405", "500", "503"} <= operation["responses"].keys()
         assert ("404" in operation["responses"]) == (path.count("{") > 1)
         assert ("415" in operation["responses"]) == (method in ("post", "put", "patch"))

@@ -17,7 +17,7 @@ from django.utils import timezone
 from conversations.events.actors import Actor, ActorType
 from conversations.events.models import Event, EventType
 from conversations.messages.serializers import message_json
-from conversations.models import Message, Ticket
+from conversations.models import Delivery, Message, Ticket
 from conversations.tickets.serializers import load_persons, ticket_json, with_customers
 from rest.json import JSONField, are_same, dumps
 
@@ -35,8 +35,10 @@ _NO_CHANGES = {
 
 
 def record(events: Sequence[Event]) -> None:
-    """Stores what happened, in the transaction of the change: one statement, however many.
+    """Stores what happened, in the transaction of the change, and a delivery of it for each
+    webhook that wants it.
 
+    One statement, however many events, and a second one in a project that has webhooks.
     The caller holds the lock of each ticket, so that positions follow the order in which
     a ticket changed. Everything that happens goes through here, and nothing that did not:
     without events there is no statement.
@@ -46,10 +48,17 @@ def record(events: Sequence[Event]) -> None:
     """
     rows = [{name: getattr(event, name) for name in _COLUMNS} for event in events]
     if rows:
+        project_ids = list({event.project_id for event in events})
         with connection.cursor() as cursor:
-            cursor.execute(_RECORD, [dumps(rows).decode()])
+            cursor.execute(_RECORD, [dumps(rows).decode(), project_ids])
+            (has_webhooks,) = cursor.fetchone()
+            if has_webhooks:
+                ids = [event.pk for event in events]
+                cursor.execute(_DELIVER, [project_ids, ids, DELIVERIES_DUE])
 
 
+# The channel on which whoever sends deliveries is told that there are new ones.
+DELIVERIES_DUE = "conversations_deliveries_due"
 _COLUMNS = {
     "id": "uuid",
     "project_id": "bigint",
@@ -65,10 +74,37 @@ _COLUMNS = {
 _RECORD = """
 INSERT INTO conversations_event ({names})
 SELECT {names} FROM jsonb_to_recordset(%s::jsonb) AS event({shape})
+RETURNING EXISTS (
+    SELECT FROM conversations_webhook WHERE project_id = ANY(%s) AND enabled
+)
 """.format(
     names=", ".join(_COLUMNS),
     shape=", ".join(f"{name} {type_}" for name, type_ in _COLUMNS.items()),
 )
+# The lock lets a webhook be changed meanwhile, but not deleted: what refers to it could not
+# be committed. A delivery's id is a UUID of version 7, which PostgreSQL makes from version 18
+# on: one of version 4 with the time in its first 48 bits and bits 52 and 53 set.
+_DELIVER = """
+WITH webhook AS (
+    SELECT id, project_id, event_types FROM conversations_webhook
+    WHERE project_id = ANY(%s) AND enabled FOR KEY SHARE
+), delivery AS (
+    INSERT INTO conversations_delivery
+        (id, project_id, webhook_id, event_id, status, created_at, next_attempt_at)
+    SELECT
+        encode(set_bit(set_bit(overlay(
+            uuid_send(gen_random_uuid())
+            PLACING substring(int8send(
+                (extract(epoch FROM event.created_at) * 1000)::bigint
+            ) FROM 3) FROM 1 FOR 6
+        ), 52, 1), 53, 1), 'hex')::uuid,
+        project_id, webhook.id, event.id, 'pending', event.created_at, event.created_at
+    FROM conversations_event AS event JOIN webhook USING (project_id)
+    WHERE event.id = ANY(%s) AND (event_types = '{}' OR event.type = ANY(event_types))
+    RETURNING id
+)
+SELECT pg_notify(%s, '') FROM delivery LIMIT 1
+"""
 
 
 def of_ticket(
@@ -157,21 +193,25 @@ def changes_of(ticket: Ticket, was: Mapping[str, Any]) -> dict[str, Any]:
 def blank(*, project_id: int, ticket_ids: Sequence[UUID]) -> None:
     """Takes out of the events of these tickets what they say of the customer.
 
-    What happened when, and who of the team did it, stays. The caller has locked those
-    of the tickets that are still there.
+    What happened when, and who of the team did it, stays. The same goes for what webhooks
+    answered when they were told, which may repeat it. The caller has locked those of the
+    tickets that are still there.
     """
     nobody = Actor(ActorType.CUSTOMER).as_json()
     by_customer = When(actor__type=ActorType.CUSTOMER, then=Value(nobody, JSONField()))
-    Event.objects.filter(project_id=project_id, ticket_id__in=ticket_ids).update(
-        object=None, changes={}, actor=Case(by_customer, default=F("actor"))
+    theirs = Event.objects.filter(project_id=project_id, ticket_id__in=ticket_ids)
+    theirs.update(object=None, changes={}, actor=Case(by_customer, default=F("actor")))
+    Delivery.objects.filter(event__in=theirs.values("pk")).exclude(response_body="").update(
+        response_body=""
     )
 
 
 def prune() -> int:
     """Removes events that were kept for EVENT_RETENTION days, the oldest first; how many.
 
-    At most `PRUNE_AT_ONCE`, so that no transaction takes long: as long as one runs, no
-    reader sees what came after it.
+    Their deliveries go with them; an event with one that is still to be made stays. At
+    most `PRUNE_AT_ONCE`, so that no transaction takes long: as long as one runs, no reader
+    sees what came after it.
     """
     kept_since = timezone.now() - timedelta(days=settings.EVENT_RETENTION)
     with connection.cursor() as cursor:
@@ -179,9 +219,17 @@ def prune() -> int:
         return int(cursor.rowcount)
 
 
+# Should a delivery be replayed between the look and the deletion, the reference of the
+# delivery to the event undoes all of it, and the job does it again.
 _PRUNE = """
-DELETE FROM conversations_event WHERE id = ANY(ARRAY(
-    SELECT id FROM conversations_event WHERE created_at < %s
+WITH old AS (
+    SELECT id FROM conversations_event AS event WHERE created_at < %s AND NOT EXISTS (
+        SELECT FROM conversations_delivery WHERE event_id = event.id AND status = 'pending'
+    )
     ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED
-))
+), finished AS (
+    DELETE FROM conversations_delivery
+    WHERE event_id = ANY(ARRAY(SELECT id FROM old)) AND status <> 'pending'
+)
+DELETE FROM conversations_event WHERE id = ANY(ARRAY(SELECT id FROM old))
 """
