@@ -16,8 +16,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -134,16 +134,19 @@ def give_back(lease: Lease) -> None:
     call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
 
 
-def forget(keys: Sequence[str], *, lifetime_ms: int) -> None:
+def forget(
+    keys: Sequence[str], *, lifetime_ms: int, messages: Collection[tuple[str, str]] = ()
+) -> None:
     """Drops the values and voids the leases. Call it after the commit, never before.
 
     When Redis can not be reached it is repeated until it works or the values have
     expired by themselves: by a durable job, and for half a minute in the background by
     this process, which reads the database meanwhile, and does not end before. It never
-    raises: the write it follows is committed.
+    raises: the write it follows is committed. `messages` are published after it in the
+    same round trip, and are not repeated.
     """
     try:
-        _delete(get_redis_connection("default"), keys)
+        _delete(get_redis_connection("default"), keys, messages)
     except RedisError as exc:
         logger.warning("Redis could not be told to forget, and will be again: %s", exc)
         # A reader with a lease from before the write may still store the old value.
@@ -159,21 +162,53 @@ def forget_at_commit(key: str, *, lifetime_ms: int) -> None:
     Before the commit a reader would refill the old value. All keys of a transaction
     are dropped by one command, ahead of the hooks that are registered after the first.
     """
+    with _hook() as hook:
+        hook.lifetimes[key] = lifetime_ms
+
+
+def publish_at_commit(channel: str, message: str) -> None:
+    """Publishes a message when the transaction commits, once, after what it forgets.
+
+    It costs no round trip where something is forgotten. Nobody can rely on it: where
+    Redis is not reached, it is lost.
+    """
+    with _hook() as hook:
+        hook.messages[channel, message] = None
+
+
+@contextlib.contextmanager
+def _hook() -> Iterator["_AtCommit"]:
+    """The transaction's own, or a new one."""
     for hook in (entry[1] for entry in connection.run_on_commit):
-        if isinstance(hook, _Forget):
-            hook.lifetimes[key] = lifetime_ms
+        if isinstance(hook, _AtCommit):
+            yield hook
             return
-    transaction.on_commit(_Forget({key: lifetime_ms}))
+    new = _AtCommit()
+    yield new
+    # Where there is no transaction, it runs at once.
+    transaction.on_commit(new)
 
 
 @dataclass(frozen=True)
-class _Forget:
+class _AtCommit:
     """A hook that can be recognised, so that a transaction registers it once."""
 
-    lifetimes: dict[str, int]
+    lifetimes: dict[str, int] = field(default_factory=dict)
+    messages: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        forget(list(self.lifetimes), lifetime_ms=max(self.lifetimes.values()))
+        if self.lifetimes:
+            longest = max(self.lifetimes.values())
+            forget(list(self.lifetimes), lifetime_ms=longest, messages=self.messages)
+            return
+        with contextlib.suppress(CacheDown):
+            call(self._publish)
+
+    def _publish(self, redis: Any) -> None:
+        with redis.pipeline(transaction=False) as pipeline:
+            for channel, message in self.messages:
+                pipeline.publish(channel, message)
+            pipeline.execute()
 
 
 def forget_now(keys: Sequence[str]) -> None:
@@ -184,8 +219,18 @@ def forget_now(keys: Sequence[str]) -> None:
         raise CacheDown from exc
 
 
-def _delete(redis: Any, keys: Sequence[str]) -> None:
-    redis.delete(*keys, *(_lease_key(key) for key in keys))
+def _delete(redis: Any, keys: Sequence[str], messages: Collection[tuple[str, str]] = ()) -> None:
+    if not messages:
+        redis.delete(*keys, *(_lease_key(key) for key in keys))
+        return
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.delete(*keys, *(_lease_key(key) for key in keys))
+        for channel, message in messages:
+            pipeline.publish(channel, message)
+        deleted, *_ = pipeline.execute(raise_on_error=False)
+    # A user of Redis who may not publish has forgotten all the same.
+    if isinstance(deleted, RedisError):
+        raise deleted
 
 
 def _lease_key(key: str) -> str:

@@ -1,0 +1,1 @@
+"""Server-Sent Events: what happens in a project, told to whoever listens."""
