@@ -5,6 +5,7 @@ Then it ends all streams, whose clients come again and miss nothing, and ends. A
 may run. It serves `…/conversations/stream`, `/livez` and `/readyz`; the rest is the web server's.
 """
 
+import argparse
 import asyncio
 import contextlib
 import functools
@@ -24,6 +25,10 @@ _STOP_SECONDS = 5
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    parser = argparse.ArgumentParser(prog="python -m config.stream", description=__doc__)
+    parser.add_argument("--host", help="instead of STREAM_HOST, behind a proxy on this machine")
+    parser.add_argument("--port", type=int, help="instead of STREAM_PORT")
+    arguments = parser.parse_args()
     try:
         from config import settings
     except ValueError as error:
@@ -33,10 +38,12 @@ def main() -> None:
 
     django.setup()
     _allow_many_files()
-    asyncio.run(serve(settings.STREAM_HOST, settings.STREAM_PORT, settings.STREAM_KEEPALIVE))
+    host = arguments.host or settings.STREAM_HOST
+    port = arguments.port or settings.STREAM_PORT
+    asyncio.run(serve(host, port, keepalive=settings.STREAM_KEEPALIVE))
 
 
-async def serve(host: str, port: int, keepalive: float) -> None:
+async def serve(host: str, port: int, *, keepalive: float) -> None:
     # Here and not above: they need Django's settings.
     from conversations.stream.app import Application
     from conversations.stream.hub import Hub

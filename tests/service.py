@@ -43,13 +43,21 @@ def running_stream(**environment: str) -> AbstractContextManager[Service]:
     return _running("config.stream", "STREAM_PORT", environment)
 
 
+def running_router(web: Service, stream: Service) -> AbstractContextManager[Service]:
+    """What `make run` has in front of the two."""
+    ports = ("--web", str(web.port), "--stream", str(stream.port))
+    return _running("config.router", "PORT", {}, *ports)
+
+
 @contextmanager
-def _running(module: str, port_variable: str, environment: dict[str, str]) -> Iterator[Service]:
+def _running(
+    module: str, port_variable: str, environment: dict[str, str], *arguments: str
+) -> Iterator[Service]:
     port = _free_port()
     environment = {**service_environment(), port_variable: str(port), **environment}
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", module, *arguments], env=environment, stdout=log, stderr=log
         )
         try:
             service = Service(port, process, Path(log.name))

@@ -148,8 +148,8 @@ class Hub:
         )
         async with client, client.pubsub(ignore_subscribe_messages=True) as messages:
             await messages.subscribe(wake.channel())
-            if not self._is_told:
-                logger.info("The streams are told by Redis what to look at")
+            if self._is_told is False:
+                logger.info("Redis tells the streams again what to look at")
             self._is_told = True
             # What was published before is lost.
             self._wake(self._channels)
