@@ -65,7 +65,8 @@ async def serve(host: str, port: int, *, keepalive: float) -> None:
             proxy_headers=False,
             server_header=False,
             log_config=None,
-            log_level="warning",
+            # Its warnings are about what clients send.
+            log_level="error",
             timeout_graceful_shutdown=_STOP_SECONDS,
         ),
         when_stopping=hub.stop,

@@ -58,6 +58,7 @@ def test_it_tells_the_count_at_once_and_events_as_they_happen(
         assert stream.status == 200
         assert stream.response.headers["Content-Type"] == "text/event-stream"
         assert stream.response.headers["X-Request-ID"]
+        assert stream.response.headers["X-Content-Type-Options"] == "nosniff"
         assert stream.next() == _count(1)
 
         make_ticket(message="Hi")
@@ -456,6 +457,21 @@ def test_a_restart_of_postgresql_loses_nothing(
         assert stream.event()["ticket_id"] == ticket["id"]
 
     assert "Traceback" not in stream_service.log.read_text()
+
+
+def test_it_ends_when_its_right_can_not_be_checked_any_more(
+    postgres_server: Server, listen: Listen
+) -> None:
+    with listen() as stream:
+        assert stream.count() == 0
+        began = time.monotonic()
+        postgres_server.pause()
+        stream.wait_for_the_end()
+        assert time.monotonic() - began < 15
+
+        postgres_server.resume()
+    with listen() as stream:
+        assert stream.count() == 0
 
 
 def test_its_log_names_the_request_and_no_secret(

@@ -40,6 +40,8 @@ _HEADERS = [
     # A proxy that passes connections on may not take the next request here.
     (b"connection", b"close"),
 ]
+# What the view's empty answer has, and a stream has otherwise or not at all.
+_NOT_OF_A_STREAM = (b"content-type", b"content-length", b"cache-control")
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ async def _watch(receive: Receive, listener: Listener) -> None:
 
 
 async def _start(send: Send, answer: Answer) -> None:
-    headers = [*_HEADERS, (b"x-request-id", answer.request_id)]
+    of_django = [header for header in answer.headers if header[0] not in _NOT_OF_A_STREAM]
+    headers = [*of_django, *_HEADERS]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 

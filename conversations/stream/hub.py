@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import ParamSpec, TypeVar
 
 import redis.asyncio
@@ -227,7 +228,8 @@ class Channel:
         self._threads = threads
         self._listeners: set[Listener] = set()
         self._wake = asyncio.Event()
-        self._following = asyncio.create_task(self._follow())
+        # What it logs is not of the request that happened to be the first.
+        self._following = asyncio.create_task(self._follow(), context=Context())
 
     def join(self, listener: Listener) -> None:
         self._listeners.add(listener)
@@ -260,6 +262,8 @@ class Channel:
                 continue
             self._tell_events(page)
             self._tell_count(count)
+            if page.events:
+                wait = _FIRST_WAIT
             if not page.is_last:
                 self.wake()
             elif page.is_waiting:
