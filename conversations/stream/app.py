@@ -46,10 +46,16 @@ _NOT_OF_A_STREAM = (b"content-type", b"content-length", b"cache-control")
 
 @dataclass(frozen=True)
 class Answer:
+    """What Django said; `asked` is when, by the clock of the loop.
+
+    In a crowd a request may wait for a thread longer than a right is taken for granted.
+    """
+
     status: int
     headers: Headers
     body: bytes
     opening: Opening | None
+    asked: float
 
     @property
     def request_id(self) -> bytes:
@@ -68,7 +74,6 @@ class Application:
     async def __call__(
         self, scope: Message, receive: Receive, send: Send, *, abort: Callable[[], None]
     ) -> None:
-        asked = asyncio.get_running_loop().time()
         answer = await self.hub.threads.read_for_one(self._ask_django, scope)
         name_request(answer.request_id.decode())
         if answer.opening is None:
@@ -77,7 +82,7 @@ class Application:
         listener = _listener(answer.opening, abort)
         channel = self.hub.channel(listener.project_id, answer.opening.end)
         channel.join(listener)
-        self.hub.add(listener, checked=asked)
+        self.hub.add(listener, checked=answer.asked)
         watching = asyncio.create_task(_watch(receive, listener))
         began = time.monotonic()
         try:
@@ -96,6 +101,7 @@ class Application:
             )
 
     def _ask_django(self, scope: Message) -> Answer:
+        asked = time.monotonic()
         request_started.send(sender=type(self), scope=scope)
         # A body is not looked at: nothing that is served here has one.
         request = StreamRequest(scope, BytesIO())
@@ -112,7 +118,7 @@ class Application:
                 *(("set-cookie", cookie.OutputString()) for cookie in response.cookies.values()),
             ]
         ]
-        return Answer(response.status_code, headers, body, request.opening)
+        return Answer(response.status_code, headers, body, request.opening, asked)
 
     async def _catch_up(self, listener: Listener, channel: Channel, send: Send) -> None:
         """Reads for this one alone, as fast as it takes it, until it is where all are.
