@@ -28,8 +28,11 @@ READY_TIMEOUT = 60.0
 # A little longer than the web server gives the requests in flight.
 STOP_TIMEOUT = 35.0
 
-# What the service consists of, in the order of starting; stopped in the opposite order.
+# What the service consists of, in the order of starting; stopped in the opposite order, so that
+# the router passes on what the web server still answers.
 SERVICES = {
+    "Router": [sys.executable, "-m", "config.router"],
+    "Streams": [sys.executable, "-m", "config.stream"],
     "Web server": [sys.executable, "-m", "config.serve"],
     "Worker": [sys.executable, "-m", "config.work"],
 }
@@ -84,11 +87,16 @@ def run(started: contextlib.ExitStack) -> None:
         environment.setdefault("DEMO_PROJECT", str(demo["project_id"]))
 
     children: dict[str, subprocess.Popen[bytes]] = {}
-    for name, command in SERVICES.items():
+    web, stream = embedded.free_port(), embedded.free_port()
+    for name, command in _commands(web=web, stream=stream).items():
         with step(name):
-            children[name] = _start_child(started, command, environment)
+            behind_router = name in ("Streams", "Web server")
+            children[name] = _start_child(
+                started, command, _behind_router(environment) if behind_router else environment
+            )
             if name == "Web server":
-                _wait_until_ready(url, children[name])
+                _wait_until_ready(url, children)
+                _wait_until_ready(embedded.local_url("127.0.0.1", stream), children)
 
     say(summary(url, demo, servers))
     # The last of the start, so the first of the end: everything else stops after this line.
@@ -220,6 +228,22 @@ def manage(*arguments: str, environment: dict[str, str]) -> str:
     return done.stdout
 
 
+def _commands(*, web: int, stream: int) -> dict[str, list[str]]:
+    """How to start each service, with the ports that are known to the router alone."""
+    further = {
+        "Router": ["--web", str(web), "--stream", str(stream)],
+        "Streams": ["--host", "127.0.0.1", "--port", str(stream)],
+        "Web server": ["--host", "127.0.0.1", "--port", str(web)],
+    }
+    return {name: [*command, *further.get(name, [])] for name, command in SERVICES.items()}
+
+
+def _behind_router(environment: dict[str, str]) -> dict[str, str]:
+    """The router says who is at the other end, which is for the servers to believe."""
+    trusted = [environment.get("TRUSTED_PROXIES", ""), "127.0.0.1"]
+    return environment | {"TRUSTED_PROXIES": ",".join(filter(None, trusted))}
+
+
 def _start_child(
     started: contextlib.ExitStack, command: list[str], environment: dict[str, str]
 ) -> subprocess.Popen[bytes]:
@@ -243,12 +267,13 @@ def _stop_child(child: subprocess.Popen[bytes], shell: subprocess.Popen[bytes]) 
     embedded.unleash(shell)
 
 
-def _wait_until_ready(url: str, child: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(url: str, children: dict[str, subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + READY_TIMEOUT
     answer = "no answer"
     while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise RunError(f"The web server ended with exit code {child.returncode}, see above.")
+        for name, child in children.items():
+            if child.poll() is not None:
+                raise RunError(f"{name} ended with exit code {child.returncode}, see above.")
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
         try:
             connection.request("GET", "/readyz")

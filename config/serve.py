@@ -3,6 +3,7 @@
 Then it accepts nothing more, finishes the requests that it has, and ends.
 """
 
+import argparse
 import os
 import signal
 import sys
@@ -17,10 +18,14 @@ KILL_TIMEOUT = 30
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    serve("config.wsgi:application")
+    parser = argparse.ArgumentParser(prog="python -m config.serve", description=__doc__)
+    parser.add_argument("--host", help="instead of HOST, behind a proxy on this machine")
+    parser.add_argument("--port", type=int, help="instead of PORT")
+    arguments = parser.parse_args()
+    serve("config.wsgi:application", host=arguments.host, port=arguments.port)
 
 
-def serve(target: str) -> None:
+def serve(target: str, *, host: str | None = None, port: int | None = None) -> None:
     """Serves the WSGI application `module:name` as the settings say, until a signal ends it."""
     try:
         from config import settings
@@ -33,8 +38,8 @@ def serve(target: str) -> None:
 
     Server(
         target,
-        address=settings.HOST,
-        port=settings.PORT,
+        address=host or settings.HOST,
+        port=port or settings.PORT,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         websockets=False,

@@ -113,6 +113,13 @@ SERVICE_URL = PUBLIC_URL or _running.get("url") or embedded.local_url(HOST, PORT
 WEB_WORKERS = env.int("WEB_WORKERS", 2, validate=validate.Range(min=1, max=64))
 WEB_THREADS = env.int("WEB_THREADS", 4, validate=validate.Range(min=1, max=256))
 
+# --- The stream process ------------------------------------------------------
+
+STREAM_HOST = env.str("STREAM_HOST", HOST)
+STREAM_PORT = env.int("STREAM_PORT", 8001, validate=validate.Range(min=1, max=65535))
+# Seconds between two comments; the contract says 15, and proxies wait for 60.
+STREAM_KEEPALIVE = env.float("STREAM_KEEPALIVE", 15, validate=validate.Range(min=0.05, max=300))
+
 # --- The worker --------------------------------------------------------------
 
 WORKER_THREADS = env.int("WORKER_THREADS", 4, validate=validate.Range(min=1, max=256))

@@ -154,6 +154,13 @@ class TicketQuerySet(models.QuerySet["Ticket"]):
         total: int = rows.aggregate(total=Coalesce(Sum("unread_team_count"), 0))["total"]
         return total
 
+    def unread_totals(self, project_ids: Collection[int]) -> dict[int, int]:
+        """The same for each of these projects where it is not zero."""
+        rows = self.unresolved().with_unread().filter(project__conversations_enabled=True)
+        totals = rows.filter(project_id__in=project_ids).values("project_id")
+        totals = totals.annotate(total=Sum("unread_team_count"))
+        return dict(totals.values_list("project_id", "total"))
+
 
 class Ticket(models.Model):
     """A conversation with one customer."""

@@ -1,6 +1,6 @@
 """The routes under /api/projects/{project_id}/conversations/."""
 
-from django.urls import path
+from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from conversations.events.views import ActivityViewSet, EventViewSet
@@ -43,5 +43,6 @@ urlpatterns = [
         name="ticket-activity",
     ),
     path("events", EventViewSet.as_view({"get": "list"}), name="event-list"),
+    path("", include("conversations.stream.urls")),
     path("tickets/<str:id>/reply", ReplyViewSet.as_view({"post": "create"}), name="ticket-reply"),
 ]

@@ -4,7 +4,7 @@ Records are cached under the leases of `rest.leases`, so that revoking, rotating
 or changing a key holds from the next request on, against slow readers too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -84,6 +84,25 @@ def _cache_key(digest: str) -> str:
     return leases.full_key(f"key:{digest}")
 
 
+def live(digests: Collection[str]) -> dict[str, KeyRecord]:
+    """The live ones among many keys, by their digests, as the database has them now.
+
+    One query for all, and one more to note their use, which what goes on is as well.
+    """
+    rows = ApiKey.objects.filter(
+        Q(digest__in=digests) | Q(previous_digest__in=digests), revoked_at=None
+    )
+    found = {
+        digest: (row, _record(row, digest))
+        for row in rows
+        for digest in (row.digest, row.previous_digest)
+        if digest is not None and digest in digests
+    }
+    current = {digest: pair for digest, pair in found.items() if not pair[1].is_expired()}
+    _note_use([row for row, _ in current.values()])
+    return {digest: record for digest, (_, record) in current.items()}
+
+
 def _load(digest: str) -> bytes | None:
     now = timezone.now()
     row = (
@@ -97,11 +116,23 @@ def _load(digest: str) -> bytes | None:
     )
     if row is None:
         return None
-    if row.last_used_at is None or row.last_used_at < now - _LIFETIME:
+    _note_use([row])
+    return orjson.dumps(_record(row, digest))
+
+
+def _note_use(rows: Sequence[ApiKey]) -> None:
+    now = timezone.now()
+    stale = [
+        row.pk for row in rows if row.last_used_at is None or row.last_used_at < now - _LIFETIME
+    ]
+    if stale:
         # update() on purpose: noting a use changes nothing that is cached.
-        ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
+        ApiKey.objects.filter(pk__in=stale).update(last_used_at=now)
+
+
+def _record(row: ApiKey, digest: str) -> KeyRecord:
     ends = [row.expires_at, row.previous_expires_at if digest != row.digest else None]
-    record = KeyRecord(
+    return KeyRecord(
         id=row.pk,
         project_id=row.project_id,
         label=row.label,
@@ -109,7 +140,6 @@ def _load(digest: str) -> bytes | None:
         expires_at=_earliest(ends),
         limits=[_pair(rate) for rate in row.rate_limits] or None,
     )
-    return orjson.dumps(record)
 
 
 def _earliest(moments: Sequence[datetime | None]) -> float | None:

@@ -33,6 +33,17 @@ class CursorExpired(exceptions.APIException):
     default_code = "cursor_expired"
 
 
+class Misdirected(exceptions.APIException):
+    """Another process answers this, and the proxy in front has not sent it there.
+
+    RFC 9110, section 15.5.20.
+    """
+
+    status_code = status.HTTP_421_MISDIRECTED_REQUEST
+    default_detail = "This process does not serve that; the proxy should ask the one that does."
+    default_code = "misdirected_request"
+
+
 class Unavailable(exceptions.APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "The database is unreachable; try again."

@@ -17,8 +17,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -135,17 +135,24 @@ def give_back(lease: Lease) -> None:
     call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
 
 
-def forget(keys: Sequence[str], *, lifetime_ms: int, durably: Sequence[str] | None = None) -> None:
+def forget(
+    keys: Sequence[str],
+    *,
+    lifetime_ms: int,
+    durably: Sequence[str] | None = None,
+    messages: Collection[tuple[str, str]] = (),
+) -> None:
     """Drops the values and voids the leases. Call it after the commit, never before.
 
     When Redis can not be reached it is repeated in the background until it works or
     the values have expired by themselves; this process reads the database meanwhile,
     and when it ends, waits half a minute for that. Should it be killed, a durable job
     does the same, for all keys or those of `durably`. It never raises: the write it
-    follows is committed.
+    follows is committed. `messages` are published after it in the same round trip, and
+    are not repeated.
     """
     try:
-        _delete(get_redis_connection("default"), keys)
+        _delete(get_redis_connection("default"), keys, messages)
     except RedisError as exc:
         logger.warning("Redis could not be told to forget, and will be again: %s", exc)
         # A reader with a lease from before the write may still store the old value.
@@ -160,25 +167,60 @@ def forget_at_commit(key: str, *, lifetime_ms: int, durably: bool = True) -> Non
     Before the commit a reader would refill the old value. All keys of a transaction
     are dropped by one command, ahead of the hooks that are registered after the first.
     """
-    durable = {key} if durably else set()
+    with _hook() as hook:
+        hook.lifetimes[key] = lifetime_ms
+        if durably:
+            hook.durably.add(key)
+
+
+def publish_at_commit(channel: str, message: str) -> None:
+    """Publishes a message when the transaction commits, once, after what it forgets.
+
+    It costs no round trip where something is forgotten. Nobody can rely on it: where
+    Redis is not reached, it is lost.
+    """
+    with _hook() as hook:
+        hook.messages[channel, message] = None
+
+
+@contextlib.contextmanager
+def _hook() -> Iterator["_AtCommit"]:
+    """The transaction's own, or a new one."""
     for hook in (entry[1] for entry in connection.run_on_commit):
-        if isinstance(hook, _Forget):
-            hook.lifetimes[key] = lifetime_ms
-            hook.durably.update(durable)
+        if isinstance(hook, _AtCommit):
+            yield hook
             return
-    transaction.on_commit(_Forget({key: lifetime_ms}, durable))
+    new = _AtCommit()
+    yield new
+    # Where there is no transaction, it runs at once.
+    transaction.on_commit(new)
 
 
 @dataclass(frozen=True)
-class _Forget:
+class _AtCommit:
     """A hook that can be recognised, so that a transaction registers it once."""
 
-    lifetimes: dict[str, int]
-    durably: set[str]
+    lifetimes: dict[str, int] = field(default_factory=dict)
+    durably: set[str] = field(default_factory=set)
+    messages: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        lifetime_ms = max(self.lifetimes.values())
-        forget(list(self.lifetimes), lifetime_ms=lifetime_ms, durably=list(self.durably))
+        if self.lifetimes:
+            forget(
+                list(self.lifetimes),
+                lifetime_ms=max(self.lifetimes.values()),
+                durably=list(self.durably),
+                messages=self.messages,
+            )
+            return
+        with contextlib.suppress(CacheDown):
+            call(self._publish)
+
+    def _publish(self, redis: Any) -> None:
+        with redis.pipeline(transaction=False) as pipeline:
+            for channel, message in self.messages:
+                pipeline.publish(channel, message)
+            pipeline.execute()
 
 
 def forget_now(keys: Sequence[str]) -> None:
@@ -189,8 +231,18 @@ def forget_now(keys: Sequence[str]) -> None:
         raise CacheDown from exc
 
 
-def _delete(redis: Any, keys: Sequence[str]) -> None:
-    redis.delete(*keys, *(_lease_key(key) for key in keys))
+def _delete(redis: Any, keys: Sequence[str], messages: Collection[tuple[str, str]] = ()) -> None:
+    if not messages:
+        redis.delete(*keys, *(_lease_key(key) for key in keys))
+        return
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.delete(*keys, *(_lease_key(key) for key in keys))
+        for channel, message in messages:
+            pipeline.publish(channel, message)
+        deleted, *_ = pipeline.execute(raise_on_error=False)
+    # A user of Redis who may not publish has forgotten all the same.
+    if isinstance(deleted, RedisError):
+        raise deleted
 
 
 def _lease_key(key: str) -> str:

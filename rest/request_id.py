@@ -19,6 +19,11 @@ def current_request_id() -> str:
     return _request_id.get()
 
 
+def name_request(request_id: str) -> None:
+    """Gives what this task logs from now on the id of the request that it serves."""
+    _request_id.set(request_id)
+
+
 class RequestIDFilter(logging.Filter):
     """Gives each log record the id of the request during which it was written."""
 

@@ -1,4 +1,4 @@
-"""The service as `make run` starts it: a web server of its own, on this test's database."""
+"""The service's processes as `make run` starts them, on this test's database."""
 
 import http.client
 import os
@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from django.db import connection
 
 @dataclass(frozen=True)
 class Service:
-    """A running web server; `log` is the file with its log lines."""
+    """A running server; `log` is the file with its log lines."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -34,13 +34,30 @@ class Service:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
 
+def running_service(**environment: str) -> AbstractContextManager[Service]:
+    return _running("config.serve", "PORT", environment)
+
+
+def running_stream(**environment: str) -> AbstractContextManager[Service]:
+    """The stream process."""
+    return _running("config.stream", "STREAM_PORT", environment)
+
+
+def running_router(web: Service, stream: Service) -> AbstractContextManager[Service]:
+    """What `make run` has in front of the two."""
+    ports = ("--web", str(web.port), "--stream", str(stream.port))
+    return _running("config.router", "PORT", {}, *ports)
+
+
 @contextmanager
-def running_service(**environment: str) -> Iterator[Service]:
+def _running(
+    module: str, port_variable: str, environment: dict[str, str], *arguments: str
+) -> Iterator[Service]:
     port = _free_port()
-    environment = {**service_environment(), "PORT": str(port), **environment}
+    environment = {**service_environment(), port_variable: str(port), **environment}
     with tempfile.NamedTemporaryFile(suffix=".log") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.serve"], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", module, *arguments], env=environment, stdout=log, stderr=log
         )
         try:
             service = Service(port, process, Path(log.name))

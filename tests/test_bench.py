@@ -46,6 +46,19 @@ def test_each_row_is_measured_and_the_servers_in_use_are_left_alone() -> None:
         assert all(figure > 0 for figure in figures[:7]), done.stdout
 
 
+def test_idle_streams_are_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.streams", "--streams", "20", "--seconds", "1"],
+        cwd=embedded.CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "an event came to 1 of 1" in done.stdout
+
+
 def figures_of(title: str, output: str) -> list[float]:
     line = next(line for line in output.splitlines() if line.startswith(title))
     figures = re.findall(r"[0-9][0-9,]*(?:\.[0-9]+)?", line.removeprefix(title))

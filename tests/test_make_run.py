@@ -61,6 +61,12 @@ def test_it_serves_the_demo_refuses_a_second_start_and_finds_the_data_again(
         run.get(command.group(1).removeprefix(run.url), Authorization=f"Bearer {key}")
     )
     assert count["count"] >= 0
+    stream = urllib.request.Request(
+        f"{run.url}/api/projects/@current/conversations/stream",
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    with urllib.request.urlopen(stream, timeout=10) as told:
+        assert told.readline() == b"event: unread_count\n"
     shop = re.search(r"Demo shop +(http://\S+/demo) ", run.output)
     assert shop is not None
     assert b"Slow Pour" in run.get(shop.group(1).removeprefix(run.url))

@@ -10,11 +10,13 @@ transaction that began to write before it came to wait for a ticket, as a bulk c
 may, is an exception: its event precedes that of the other, though its `updated_at` is later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from conversations.events.models import Event
@@ -28,6 +30,11 @@ class NoLongerKept(Exception):
     """The event is older than what is kept: what followed it may be gone as well."""
 
 
+# Transaction and position. A place outlives the event that stood there.
+Place = tuple[int, int]
+BEFORE_ALL: Place = (0, 0)
+
+
 def after(project_id: int, event_id: UUID | None, limit: int) -> Sequence[Event]:
     """The events that follow this one, or all that are kept, the oldest first.
 
@@ -35,7 +42,7 @@ def after(project_id: int, event_id: UUID | None, limit: int) -> Sequence[Event]
     they got none, sees each event once. It appears when every transaction that was
     running at its commit has ended. Raises UnknownEvent and NoLongerKept.
     """
-    xid, position = (0, 0) if event_id is None else _place_of(project_id, event_id)
+    xid, position = BEFORE_ALL if event_id is None else place_of(project_id, event_id)
     place = {"project_id": project_id, "xid": str(xid), "position": position, "limit": limit}
     return list(Event.objects.raw(FOLLOWING, place))
 
@@ -48,7 +55,8 @@ ORDER BY xid, position LIMIT %(limit)s
 """
 
 
-def _place_of(project_id: int, event_id: UUID) -> tuple[int, int]:
+def place_of(project_id: int, event_id: UUID) -> Place:
+    """Where an event stands. Raises UnknownEvent and NoLongerKept."""
     events = Event.objects.filter(project_id=project_id, pk=event_id)
     place = events.values_list("xid", "position").first()
     if place is not None:
@@ -64,3 +72,83 @@ def _time_of(event_id: UUID) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
     # Beyond the year 9999 Python has no dates; 48 bits of milliseconds go on to 10889.
     return datetime.fromtimestamp(min(event_id.int >> 80, 253_402_300_799_000) / 1000, UTC)
+
+
+# --- For who stays, and looks again and again --------------------------------
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some events, and the place to go on from.
+
+    `is_last` when there was nothing more to be seen; `is_waiting` when more is committed
+    already, and appears as soon as the transactions that run beside it have ended.
+    """
+
+    events: Sequence[Event]
+    place: Place
+    is_last: bool
+    is_waiting: bool
+
+
+def now() -> Place:
+    """Behind all that can be seen, and before all that appears from now on."""
+    return _horizon(), 0
+
+
+def read(project_id: int, place: Place, limit: int) -> Page:
+    """What follows a place, which need not be that of an event that is kept."""
+    # Asked first: what was through then is seen by a statement that begins now.
+    horizon = _horizon()
+    xid, position = place
+    values = {"project_id": project_id, "xid": str(xid), "position": position, "limit": limit}
+    rows = list(Event.objects.raw(_COMMITTED, values))
+    events = [event for event in rows if event.xid < horizon]
+    is_last = len(events) < limit
+    behind = events[-1].place if events else place
+    return Page(
+        events,
+        place=max(behind, (horizon, 0)) if is_last else behind,
+        is_last=is_last,
+        is_waiting=len(events) < len(rows),
+    )
+
+
+_COMMITTED = """
+SELECT * FROM conversations_event
+WHERE project_id = %(project_id)s AND (xid, position) > (%(xid)s::xid8, %(position)s)
+ORDER BY xid, position LIMIT %(limit)s
+"""
+
+
+def with_news(places: Mapping[int, Place]) -> set[int]:
+    """The projects in which something was committed behind the place given for each."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _WITH_NEWS,
+            [
+                list(places),
+                [str(xid) for xid, _ in places.values()],
+                [position for _, position in places.values()],
+            ],
+        )
+        return {project_id for (project_id,) in cursor.fetchall()}
+
+
+_WITH_NEWS = """
+SELECT project_id FROM unnest(%s::bigint[], %s::xid8[], %s::bigint[])
+    AS seen (project_id, xid, position)
+WHERE EXISTS (
+    SELECT FROM conversations_event AS event
+    WHERE event.project_id = seen.project_id
+        AND (event.xid, event.position) > (seen.xid, seen.position)
+)
+"""
+
+
+def _horizon() -> int:
+    """The oldest transaction that still runs: all before it are through."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+        (xid,) = cursor.fetchone()
+        return int(xid)

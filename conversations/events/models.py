@@ -87,3 +87,8 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} #{self.ticket_number}"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands among all events, see `conversations.events.feed`."""
+        return self.xid, self.position

@@ -18,6 +18,7 @@ from conversations.events.actors import Actor, ActorType
 from conversations.events.models import Event, EventType
 from conversations.messages.serializers import message_json
 from conversations.models import Delivery, Message, Ticket
+from conversations.stream import wake
 from conversations.tickets.serializers import load_persons, ticket_json, with_customers
 from rest.json import JSONField, are_same, dumps
 
@@ -41,7 +42,7 @@ def record(events: Sequence[Event]) -> None:
     One statement, however many events, and a second one in a project that has webhooks.
     The caller holds the lock of each ticket, so that positions follow the order in which
     a ticket changed. Everything that happens goes through here, and nothing that did not:
-    without events there is no statement.
+    without events there is no statement. At the commit the project's streams are woken.
 
     Django's `bulk_create` would take several times as long, under that lock (measured:
     102 ms for 500 events, not 22; 0.7 ms for one, not 0.4).
@@ -55,6 +56,8 @@ def record(events: Sequence[Event]) -> None:
             if has_webhooks:
                 ids = [event.pk for event in events]
                 cursor.execute(_DELIVER, [project_ids, ids, DELIVERIES_DUE])
+        for project_id in project_ids:
+            wake.at_commit(project_id)
 
 
 # The channel on which whoever sends deliveries is told that there are new ones.
