@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from bench.rows import Room, Seeds
+from bench.stack import UNLIMITED
 from conversations.models import Ticket
 from projects.models import ApiKey, Membership, Project, Role, User
 
@@ -63,7 +64,7 @@ def _fill(project: Project, tickets: int) -> None:
 
 
 def _room(project: Project) -> Room:
-    _, key = ApiKey.issue(project=project, label="bench", scopes=["*"])
+    _, key = ApiKey.issue(project=project, label="bench", scopes=["*"], rate_limits=[UNLIMITED])
     tickets = Ticket.objects.in_project(project.pk)
     read = tickets.filter(unread_team_count=0)
     step = max(1, read.count() // _RETRIEVED)

@@ -251,6 +251,7 @@ class Child:
 def _new_key() -> str:
     project = json.loads(run.manage("create_project", "Soak", "--json", environment=_environment()))
     arguments = ["--project", str(project["id"]), "--label", "soak", "--scopes", "*", "--json"]
+    arguments += ["--rate-limit", stack.UNLIMITED]
     key = json.loads(run.manage("create_api_key", *arguments, environment=_environment()))
     return str(key["key"])
 

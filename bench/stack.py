@@ -22,6 +22,8 @@ from config import embedded, run
 READY_TIMEOUT = 60.0
 # A little longer than the web server gives the requests in flight.
 STOP_TIMEOUT = 35.0
+# Of a key that is measured as often as the machine allows: looked at as any other, never reached.
+UNLIMITED = "999999999/minute"
 REFERENCE = [sys.executable, "-m", "bench.reference"]
 
 # What a user may have set for a service of their own, and what would measure something else.
