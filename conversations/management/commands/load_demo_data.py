@@ -39,7 +39,14 @@ from projects.models import (
     User,
 )
 
-SCOPES = ("ticket:read", "ticket:write", "person:read", "person:write", "project:read")
+SCOPES = (
+    "ticket:read",
+    "ticket:write",
+    "person:read",
+    "person:write",
+    "webhook:write",
+    "project:read",
+)
 PROJECT_NAME = "Demo shop"
 AGENT_EMAIL = AGENTS["dana"][0]
 
