@@ -2,6 +2,7 @@
 
 import random
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.events import events_of, events_url_of, settle
 from tests.jobs import enqueue, run_jobs
 from tests.refusals import refusal
 from tests.test_queries import statements
-from tests.threads import InBackground, at_once
+from tests.threads import InBackground, at_once, wait_until_blocked
 
 
 @pytest.fixture
@@ -263,6 +264,30 @@ def test_a_reader_waits_for_a_transaction_that_began_to_write_before(
     assert during == {"results": [], "next_after": seen}
     reasons = [event["changes"]["escalation_reason"][1] for event in after]
     assert reasons == ["slow", "fast"]
+
+
+def test_what_waited_for_a_ticket_comes_behind_what_it_waited_for(
+    reader: ApiClient, writer: ApiClient, project: Project, make_ticket: MakeTicket
+) -> None:
+    """A bulk change has begun to write, and so has the smaller transaction id."""
+    first, second = make_ticket(), make_ticket()
+    seen = events_of(reader, project)[-1]["id"]
+    tickets_url = tickets_url_of(project)
+    with ExitStack() as stack, transaction.atomic():
+        Ticket.objects.select_for_update().get(pk=second["id"])
+        patch = ApiClient(**writer.headers).patch
+        body: dict[str, Any] = {"priority": "high"}
+        stack.enter_context(InBackground(patch, f"{tickets_url}/{second['id']}", body))
+        wait_until_blocked(1)
+        body = {"ids": [first["id"], second["id"]], "status": "resolved"}
+        post = ApiClient(**writer.headers).post
+        stack.enter_context(InBackground(post, f"{tickets_url}/bulk_update_status", body))
+        wait_until_blocked(2)
+
+    told = events_of(reader, project, after=seen)
+    of_second = [list(event["changes"]) for event in told if event["ticket_id"] == second["id"]]
+    assert of_second == [["priority"], ["status", "resolved_at"]]
+    assert len(told) == 3
 
 
 def test_one_that_takes_its_position_late_is_not_passed_over(

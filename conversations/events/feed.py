@@ -5,9 +5,8 @@ one may become visible first. A reader who resumed behind it would never see the
 So events are read in the order of their transactions, and only as far as all of those
 are through: nothing can appear before a place that was read.
 
-Within a transaction, and for one ticket, that is the order in which things happened. A
-transaction that began to write before it came to wait for a ticket, as a bulk change
-may, is an exception: its event precedes that of the other, though its `updated_at` is later.
+What happened to one ticket comes in the order in which it happened: an event that had
+to wait for the ticket's lock is never read before the one that it waited for.
 """
 
 from collections.abc import Mapping, Sequence

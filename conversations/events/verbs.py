@@ -73,16 +73,23 @@ _COLUMNS = {
     "object": "jsonb",
     "created_at": "timestamptz",
 }
-# The database adds position, row by row in this order, and transaction.
+# The database adds position, row by row in this order, and the transaction: its own, or that of
+# what happened to the ticket before, where that one began later and was first at the lock all the
+# same. It has committed, so that no reader is beyond it while this one still runs.
 _RECORD = """
-INSERT INTO conversations_event ({names})
-SELECT {names} FROM jsonb_to_recordset(%s::jsonb) AS event({shape})
+INSERT INTO conversations_event (<names>, xid)
+SELECT <names>, GREATEST(pg_current_xact_id(), (
+    SELECT earlier.xid FROM conversations_event AS earlier
+    WHERE earlier.project_id = event.project_id AND earlier.ticket_id = event.ticket_id
+    ORDER BY earlier.position DESC LIMIT 1
+))
+FROM jsonb_to_recordset(%s::jsonb) AS event(<shape>)
 RETURNING EXISTS (
     SELECT FROM conversations_webhook WHERE project_id = ANY(%s) AND enabled
 )
-""".format(
-    names=", ".join(_COLUMNS),
-    shape=", ".join(f"{name} {type_}" for name, type_ in _COLUMNS.items()),
+"""
+_RECORD = _RECORD.replace("<names>", ", ".join(_COLUMNS)).replace(
+    "<shape>", ", ".join(f"{name} {type_}" for name, type_ in _COLUMNS.items())
 )
 # The lock lets a webhook be changed meanwhile, but not deleted: what refers to it could not
 # be committed. A delivery's id is a UUID of version 7, which PostgreSQL makes from version 18
