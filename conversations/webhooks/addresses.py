@@ -8,7 +8,7 @@ name may lead anywhere, and elsewhere the next time it is asked for (DNS rebindi
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +22,8 @@ _GLOBAL_UNICAST = IPv6Network("2000::/3")
 # Documented as of special purpose after the oldest Python that we run on was (RFC 9637), and
 # 6to4 (RFC 3056), which has an IPv4 address within.
 _SPECIAL = (IPv6Network("2002::/16"), IPv6Network("3fff::/20"))
+# Of protocols (RFC 6890), of which older Pythons take a part for public; clouds answer there.
+_OF_PROTOCOLS = IPv4Network("192.0.0.0/24")
 _NAT64 = IPv6Network("64:ff9b::/96")
 # A name server that does not answer keeps a thread for some seconds.
 _RESOLVER_THREADS = 64
@@ -46,7 +48,8 @@ def is_public(address: str) -> bool:
             ordinary = parsed in _GLOBAL_UNICAST
             return ordinary and parsed.is_global and not any(parsed in net for net in _SPECIAL)
         parsed = within
-    return parsed.is_global and not parsed.is_multicast and not parsed.is_reserved
+    is_special = parsed.is_multicast or parsed.is_reserved or parsed in _OF_PROTOCOLS
+    return parsed.is_global and not is_special
 
 
 def is_allowed(address: str) -> bool:
