@@ -19,7 +19,7 @@ _FILL = [
         id, project_id, ticket_number, channel_source, distinct_id, status, priority,
         anonymous_traits, ai_resolved, tags, session_context, email_from,
         created_at, updated_at, message_count, last_seq, team_read_seq, customer_read_seq,
-        marked_unread, unread_team_count, unread_customer_count
+        marked_unread, unread_team_count, unread_customer_count, search
     )
     SELECT
         gen_random_uuid(), %(project)s, n, 'api', 'customer-' || n,
@@ -27,7 +27,7 @@ _FILL = [
         CASE WHEN n %% 3 = 0 THEN 'high' END,
         '{}', FALSE, '{}', '{}', 'mail-' || n || '@example.org',
         now() - n * interval '1 minute', now() - (n * 7919 %% 20011) * interval '1 minute',
-        1, 1, 0, 0, FALSE, CASE WHEN n %% 200 = 0 THEN 1 ELSE 0 END, 0
+        1, 1, 0, 0, FALSE, CASE WHEN n %% 200 = 0 THEN 1 ELSE 0 END, 0, ''
     FROM generate_series(1, %(count)s) AS n
     """,
     """

@@ -236,11 +236,11 @@ INSERT INTO conversations_ticket (
     id, project_id, ticket_number, channel_source, distinct_id, status, anonymous_traits,
     ai_resolved, tags, session_context, created_at, updated_at, message_count, last_seq,
     team_read_seq, customer_read_seq, marked_unread, unread_team_count, unread_customer_count,
-    snoozed_until
+    snoozed_until, search
 )
 SELECT
     gen_random_uuid(), %s, n, 'api', '', 'open', '{{}}', FALSE, '{{}}', '{{}}',
-    now(), now(), 0, 0, 0, 0, FALSE, 0, 0, {snoozed_until}
+    now(), now(), 0, 0, 0, 0, FALSE, 0, 0, {snoozed_until}, ''
 FROM generate_series(1, 5000) AS n
 """
 

@@ -67,10 +67,10 @@ def test_news_of_a_long_conversation_are_read_from_its_end(browser: Browser) -> 
         cursor.execute(
             """
             INSERT INTO conversations_message (
-                id, project_id, ticket_id, seq, author_type, content, is_private, created_at
+                id, project_id, ticket_id, seq, author_type, content, is_private, created_at, search
             )
             SELECT gen_random_uuid(), project_id, id, n, 'support', 'Hello', FALSE,
-                created_at + n * interval '1 second'
+                created_at + n * interval '1 second', ''
             FROM conversations_ticket, generate_series(2, %s) AS n WHERE id = %s
             """,
             [MESSAGES, ticket_id],
@@ -79,9 +79,9 @@ def test_news_of_a_long_conversation_are_read_from_its_end(browser: Browser) -> 
         cursor.execute(
             """
             INSERT INTO conversations_message (
-                id, project_id, ticket_id, seq, author_type, content, is_private, created_at
+                id, project_id, ticket_id, seq, author_type, content, is_private, created_at, search
             )
-            SELECT gen_random_uuid(), project_id, id, 1, 'customer', 'Hi', FALSE, created_at
+            SELECT gen_random_uuid(), project_id, id, 1, 'customer', 'Hi', FALSE, created_at, ''
             FROM conversations_ticket WHERE channel_source = 'api'
             ON CONFLICT DO NOTHING
             """
