@@ -13,6 +13,7 @@ may, is an exception: its event precedes that of the other, though its `updated_
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -96,15 +97,16 @@ def now() -> Place:
     return _horizon(), 0
 
 
-def read(project_id: int, place: Place, limit: int) -> Page:
-    """What follows a place, which need not be that of an event that is kept."""
+def read(project_id: int, place: Place, limit: int, max_bytes: int) -> Page:
+    """What follows a place, which need not be that of an event that is kept.
+
+    No more than so many bytes of JSON, about, but for a single event that is larger.
+    """
     # Asked first: what was through then is seen by a statement that begins now.
     horizon = _horizon()
-    xid, position = place
-    values = {"project_id": project_id, "xid": str(xid), "position": position, "limit": limit}
-    rows = list(Event.objects.raw(_COMMITTED, values))
+    rows, is_cut = _following(_COMMITTED, project_id, place, limit, max_bytes)
     events = [event for event in rows if event.xid < horizon]
-    is_last = len(events) < limit
+    is_last = len(events) < limit and not (is_cut and len(events) == len(rows))
     behind = events[-1].place if events else place
     return Page(
         events,
@@ -114,11 +116,53 @@ def read(project_id: int, place: Place, limit: int) -> Page:
     )
 
 
-_COMMITTED = """
-SELECT * FROM conversations_event
-WHERE project_id = %(project_id)s AND (xid, position) > (%(xid)s::xid8, %(position)s)
-ORDER BY xid, position LIMIT %(limit)s
+def _following(
+    query: str, project_id: int, place: Place, limit: int, max_bytes: int
+) -> tuple[list[Event], bool]:
+    """A page of events, and whether the next one was left out for its size."""
+    xid, position = place
+    values = {
+        "project_id": project_id,
+        "xid": str(xid),
+        "position": position,
+        "limit": limit,
+        "max_bytes": max_bytes,
+    }
+    rows: list[Any] = list(Event.objects.raw(query, values))
+    fitting = [row for row in rows if row.number == 1 or row.size <= max_bytes]
+    return fitting, bool(rows) and rows[-1].size > max_bytes
+
+
+# From event to event by the index, until one does not fit: what is not shown is not read, and
+# how large an event is, PostgreSQL can tell only by unpacking it. That last one comes without
+# its contents.
+_PAGE = """
+WITH RECURSIVE page AS (
+    SELECT 0 AS number, 0::bigint AS size, NULL::uuid AS id,
+        %(xid)s::xid8 AS xid, %(position)s::bigint AS position
+    UNION ALL
+    SELECT number + 1, page.size + next.size, next.id, next.xid, next.position
+    FROM page CROSS JOIN LATERAL (
+        SELECT id, xid, position,
+            octet_length(actor::text) + octet_length(changes::text)
+                + coalesce(octet_length(object::text), 4) AS size
+        FROM conversations_event
+        WHERE project_id = %(project_id)s AND (xid, position) > (page.xid, page.position){only}
+        ORDER BY xid, position LIMIT 1
+    ) AS next
+    WHERE number < %(limit)s AND page.size <= %(max_bytes)s
+)
+SELECT event.id, event.project_id, ticket_id, ticket_number, type, created_at, event.xid,
+    event.position, number, size, {contents}
+FROM page JOIN conversations_event AS event ON event.id = page.id
+ORDER BY number
 """
+# Without the contents of one that was left out.
+_CONTENTS = ", ".join(
+    f"CASE WHEN number = 1 OR size <= %(max_bytes)s THEN {name} END AS {name}"
+    for name in ("actor", "changes", "object")
+)
+_COMMITTED = _PAGE.format(only="", contents=_CONTENTS)
 
 
 def with_news(places: Mapping[int, Place]) -> set[int]:
