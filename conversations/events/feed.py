@@ -36,24 +36,18 @@ Place = tuple[int, int]
 BEFORE_ALL: Place = (0, 0)
 
 
-def after(project_id: int, event_id: UUID | None, limit: int) -> Sequence[Event]:
+def after(project_id: int, event_id: UUID | None, limit: int, max_bytes: int) -> Sequence[Event]:
     """The events that follow this one, or all that are kept, the oldest first.
+
+    So many, and no more than about so many bytes of JSON; one at least, if there is one.
 
     Whoever asks again and again after the last that they got, and after the same where
     they got none, sees each event once. It appears when every transaction that was
     running at its commit has ended. Raises UnknownEvent and NoLongerKept.
     """
-    xid, position = BEFORE_ALL if event_id is None else place_of(project_id, event_id)
-    place = {"project_id": project_id, "xid": str(xid), "position": position, "limit": limit}
-    return list(Event.objects.raw(FOLLOWING, place))
-
-
-FOLLOWING = """
-SELECT * FROM conversations_event
-WHERE project_id = %(project_id)s AND (xid, position) > (%(xid)s::xid8, %(position)s)
-    AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, position LIMIT %(limit)s
-"""
+    place = BEFORE_ALL if event_id is None else place_of(project_id, event_id)
+    events, _ = _following(_VISIBLE, project_id, place, limit, max_bytes)
+    return events
 
 
 def place_of(project_id: int, event_id: UUID) -> Place:
@@ -163,6 +157,9 @@ _CONTENTS = ", ".join(
     for name in ("actor", "changes", "object")
 )
 _COMMITTED = _PAGE.format(only="", contents=_CONTENTS)
+_VISIBLE = _PAGE.format(
+    only=" AND xid < pg_snapshot_xmin(pg_current_snapshot())", contents=_CONTENTS
+)
 
 
 def with_news(places: Mapping[int, Place]) -> set[int]:
