@@ -51,14 +51,22 @@ def after(project_id: int, event_id: UUID | None, limit: int, max_bytes: int) ->
 
 
 def place_of(project_id: int, event_id: UUID) -> Place:
-    """Where an event stands. Raises UnknownEvent and NoLongerKept."""
-    events = Event.objects.filter(project_id=project_id, pk=event_id)
-    place = events.values_list("xid", "position").first()
-    if place is not None:
-        return place
-    if _time_of(event_id) < timezone.now() - timedelta(days=settings.EVENT_RETENTION):
+    """Where an event stands. Raises UnknownEvent and NoLongerKept.
+
+    One that is old is not kept even while its row is there, as it is for a delivery that
+    is still to be made: those behind it may be gone.
+    """
+    event = Event.objects.filter(project_id=project_id, pk=event_id)
+    found = event.values_list("xid", "position", "created_at").first()
+    if (found[2] if found else _time_of(event_id)) < _kept_since():
         raise NoLongerKept(NoLongerKept.__doc__)
-    raise UnknownEvent(UnknownEvent.__doc__)
+    if found is None:
+        raise UnknownEvent(UnknownEvent.__doc__)
+    return found[0], found[1]
+
+
+def _kept_since() -> datetime:
+    return timezone.now() - timedelta(days=settings.EVENT_RETENTION)
 
 
 def _time_of(event_id: UUID) -> datetime:
@@ -121,6 +129,7 @@ def _following(
         "position": position,
         "limit": limit,
         "max_bytes": max_bytes,
+        "kept_since": _kept_since(),
     }
     rows: list[Any] = list(Event.objects.raw(query, values))
     fitting = [row for row in rows if row.number == 1 or row.size <= max_bytes]
@@ -141,7 +150,8 @@ WITH RECURSIVE page AS (
             octet_length(actor::text) + octet_length(changes::text)
                 + coalesce(octet_length(object::text), 4) AS size
         FROM conversations_event
-        WHERE project_id = %(project_id)s AND (xid, position) > (page.xid, page.position){only}
+        WHERE project_id = %(project_id)s AND (xid, position) > (page.xid, page.position)
+            AND created_at >= %(kept_since)s{only}
         ORDER BY xid, position LIMIT 1
     ) AS next
     WHERE number < %(limit)s AND page.size <= %(max_bytes)s

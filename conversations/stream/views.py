@@ -61,9 +61,6 @@ class StreamViewSet(ProjectEndpoint):
                 OpenApiTypes.STR, "Events, without end.", examples=[example(examples.EVENT)]
             ),
             410: OpenApiResponse(ErrorSerializer, "`Last-Event-ID` is older than what is kept."),
-            429: OpenApiResponse(
-                ErrorSerializer, "Too many requests or open streams of this API key or agent."
-            ),
             421: OpenApiResponse(ErrorSerializer, "The proxy asked a process that has no streams."),
         },
     )
