@@ -100,6 +100,8 @@ class Application:
         began = time.monotonic()
         try:
             await _start(send, answer)
+            # The count comes before all events, those that are caught up with as well.
+            await _send_some(send, listener.take())
             await self._catch_up(listener, channel, send)
             await _write(listener, send)
         finally:
