@@ -220,6 +220,7 @@ def test_an_answer_ends_before_it_is_too_large_and_says_where_to_go_on(
         ({"limit": "x"}, "invalid_input"),
         ({"after": "x"}, "invalid_input"),
         ({"after": ""}, "invalid_input"),
+        ({"after": "6d1c2a524a5b4f6a9d590b7d4c1f3e21"}, "invalid_input"),
         ({"offset": "1"}, "unknown_parameter"),
     ],
 )

@@ -194,6 +194,8 @@ def test_who_comes_back_a_hundred_times_has_every_event_once(
     [
         ("nonsense", "invalid_input"),
         ("", "invalid_input"),
+        ("6d1c2a524a5b4f6a9d590b7d4c1f3e21", "invalid_input"),
+        ("{6d1c2a52-4a5b-4f6a-9d59-0b7d4c1f3e21}", "invalid_input"),
         ("6d1c2a52-4a5b-4f6a-9d59-0b7d4c1f3e21", "does_not_exist"),
     ],
 )

@@ -22,6 +22,7 @@ from conversations.stream.opening import Opening, StreamRequest
 from projects.callers import caller_of
 from projects.views import ProjectEndpoint
 from rest.exceptions import CursorExpired, Misdirected, invalid
+from rest.fields import UUID_FORM
 from rest.schema import ErrorSerializer
 
 _ATTR = "Last-Event-ID"
@@ -96,10 +97,10 @@ class StreamViewSet(ProjectEndpoint):
     def _place_of(self, last_event_id: str | None) -> feed.Place | None:
         if last_event_id is None:
             return None
+        if not UUID_FORM.fullmatch(last_event_id):
+            raise invalid(_ATTR, "It is no UUID.")
         try:
             return feed.place_of(self.project_id, UUID(last_event_id))
-        except ValueError as exc:
-            raise invalid(_ATTR, "It is no UUID.") from exc
         except feed.UnknownEvent as exc:
             raise invalid(_ATTR, str(exc), "does_not_exist") from exc
         except feed.NoLongerKept as exc:
