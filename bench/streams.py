@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def _start(started: contextlib.ExitStack, name: str, module: str, folder: Path) -> stack.Web:
     program = (
         f"import os, runpy; os.environ['STREAM_PORT'] = os.environ['PORT'];"
+        f" os.environ['STREAMS_PER_CALLER'] = '1000000';"
         f" runpy.run_module('{module}', run_name='__main__')"
     )
     command = [sys.executable, "-c", program]

@@ -119,6 +119,8 @@ STREAM_HOST = env.str("STREAM_HOST", HOST)
 STREAM_PORT = env.int("STREAM_PORT", 8001, validate=validate.Range(min=1, max=65535))
 # Seconds between two comments; the contract says 15, and proxies wait for 60.
 STREAM_KEEPALIVE = env.float("STREAM_KEEPALIVE", 15, validate=validate.Range(min=0.05, max=300))
+# How many streams of one process an API key or an agent can have open at once.
+STREAMS_PER_CALLER = env.int("STREAMS_PER_CALLER", 100, validate=validate.Range(min=1))
 
 # --- The worker --------------------------------------------------------------
 

@@ -22,6 +22,11 @@ class KeyCaller:
     digest: str
     expires_at: float | None
 
+    @property
+    def holder(self) -> str:
+        """Whose streams are counted together."""
+        return f"key:{self.digest}"
+
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now().timestamp()
 
@@ -35,6 +40,11 @@ class AgentCaller:
     session_key: str
     # Changes with the password, which ends the sessions begun before.
     session_hash: str
+
+    @property
+    def holder(self) -> str:
+        """Whose streams are counted together, whatever the session and project."""
+        return f"agent:{self.user_id}"
 
 
 Caller = KeyCaller | AgentCaller

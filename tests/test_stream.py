@@ -6,10 +6,11 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import pytest
 from django.db import connection, transaction
 from django.test import Client
@@ -145,6 +146,7 @@ def test_it_goes_on_behind_the_last_event_id(
         make_ticket()
     kept = events_of(reader, project, limit=1000)
     with listen(last_event_id=kept[2]["id"]) as stream:
+        assert stream.next() == _count(0)
         caught_up = [stream.event() for _ in kept[3:]]
         make_ticket()
         last = stream.event()
@@ -192,6 +194,8 @@ def test_who_comes_back_a_hundred_times_has_every_event_once(
     [
         ("nonsense", "invalid_input"),
         ("", "invalid_input"),
+        ("6d1c2a524a5b4f6a9d590b7d4c1f3e21", "invalid_input"),
+        ("{6d1c2a52-4a5b-4f6a-9d59-0b7d4c1f3e21}", "invalid_input"),
         ("6d1c2a52-4a5b-4f6a-9d59-0b7d4c1f3e21", "does_not_exist"),
     ],
 )
@@ -394,6 +398,77 @@ def test_who_reads_too_slowly_is_cut_off_and_goes_on_later(
     assert "reads too slowly" in _log_of(stream_service, f"slow-{project.pk}")
     with listen(last_event_id=last) as again:
         assert [again.event()["type"] for _ in range(90)] == ["message.created"] * 90
+
+
+def test_who_does_not_read_what_it_comes_back_for_keeps_little_of_it_in_memory(
+    reader: ApiClient, project: Project, make_ticket: MakeTicket
+) -> None:
+    make_ticket()
+    [first] = Event.objects.filter(project=project)
+    settle()
+    large = {"text": "x" * 200_000}
+    for _ in range(100):
+        Event.objects.create(
+            project=project,
+            ticket_id=first.ticket_id,
+            ticket_number=1,
+            type=first.type,
+            actor=first.actor,
+            object=large,
+        )
+    settle()
+    with running_stream() as service, ExitStack() as silent:
+        process = psutil.Process(service.process.pid)
+        with Stream(service, stream_url_of(project), reader) as stream:
+            stream.count()
+        before = process.memory_info().rss
+        for _ in range(20):
+            client = silent.enter_context(closing(socket.socket()))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", service.port))
+            client.sendall(
+                f"GET {stream_url_of(project)} HTTP/1.1\r\nHost: localhost\r\n"
+                f"Last-Event-ID: {first.pk}\r\n"
+                f"Authorization: {reader.headers['authorization']}\r\n\r\n".encode()
+            )
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+        most = before
+        for _ in range(30):
+            time.sleep(0.1)
+            most = max(most, process.memory_info().rss)
+        with Stream(service, stream_url_of(project), reader, last_event_id=str(first.pk)) as quick:
+            assert [quick.event()["object"] for _ in range(100)] == [large] * 100
+
+    assert (most - before) / 20 < 3 * 1024 * 1024
+
+
+def test_a_caller_has_so_many_streams_and_no_more(
+    project: Project, reader: ApiClient, client_for: ClientFor
+) -> None:
+    url = stream_url_of(project)
+    with running_stream(STREAMS_PER_CALLER="2") as service:
+        with Stream(service, url, reader) as first, Stream(service, url, reader) as second:
+            assert (first.status, second.status) == (200, 200)
+            with Stream(service, url, reader) as third:
+                body = third.json()
+            assert (third.status, body["type"], body["code"]) == (
+                429,
+                "throttled_error",
+                "throttled",
+            )
+            assert third.response.headers["Retry-After"] == "30"
+            with Stream(service, url, client_for(project, "*")) as of_another:
+                assert of_another.status == 200
+            # What was refused for something else has taken no room.
+            with Stream(service, url, reader, last_event_id="nonsense") as wrong:
+                assert wrong.status == 400
+        deadline = time.monotonic() + 20
+        while True:
+            with Stream(service, url, reader) as again:
+                if again.status == 200:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_when_the_process_stops_its_streams_end(

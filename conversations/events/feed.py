@@ -12,6 +12,7 @@ to wait for the ticket's lock is never read before the one that it waited for.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -34,35 +35,37 @@ Place = tuple[int, int]
 BEFORE_ALL: Place = (0, 0)
 
 
-def after(project_id: int, event_id: UUID | None, limit: int) -> Sequence[Event]:
+def after(project_id: int, event_id: UUID | None, limit: int, max_bytes: int) -> Sequence[Event]:
     """The events that follow this one, or all that are kept, the oldest first.
+
+    So many, and no more than about so many bytes of JSON; one at least, if there is one.
 
     Whoever asks again and again after the last that they got, and after the same where
     they got none, sees each event once. It appears when every transaction that was
     running at its commit has ended. Raises UnknownEvent and NoLongerKept.
     """
-    xid, position = BEFORE_ALL if event_id is None else place_of(project_id, event_id)
-    place = {"project_id": project_id, "xid": str(xid), "position": position, "limit": limit}
-    return list(Event.objects.raw(FOLLOWING, place))
-
-
-FOLLOWING = """
-SELECT * FROM conversations_event
-WHERE project_id = %(project_id)s AND (xid, position) > (%(xid)s::xid8, %(position)s)
-    AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, position LIMIT %(limit)s
-"""
+    place = BEFORE_ALL if event_id is None else place_of(project_id, event_id)
+    events, _ = _following(_VISIBLE, project_id, place, limit, max_bytes)
+    return events
 
 
 def place_of(project_id: int, event_id: UUID) -> Place:
-    """Where an event stands. Raises UnknownEvent and NoLongerKept."""
-    events = Event.objects.filter(project_id=project_id, pk=event_id)
-    place = events.values_list("xid", "position").first()
-    if place is not None:
-        return place
-    if _time_of(event_id) < timezone.now() - timedelta(days=settings.EVENT_RETENTION):
+    """Where an event stands. Raises UnknownEvent and NoLongerKept.
+
+    One that is old is not kept even while its row is there, as it is for a delivery that
+    is still to be made: those behind it may be gone.
+    """
+    event = Event.objects.filter(project_id=project_id, pk=event_id)
+    found = event.values_list("xid", "position", "created_at").first()
+    if (found[2] if found else _time_of(event_id)) < _kept_since():
         raise NoLongerKept(NoLongerKept.__doc__)
-    raise UnknownEvent(UnknownEvent.__doc__)
+    if found is None:
+        raise UnknownEvent(UnknownEvent.__doc__)
+    return found[0], found[1]
+
+
+def _kept_since() -> datetime:
+    return timezone.now() - timedelta(days=settings.EVENT_RETENTION)
 
 
 def _time_of(event_id: UUID) -> datetime:
@@ -95,15 +98,16 @@ def now() -> Place:
     return _horizon(), 0
 
 
-def read(project_id: int, place: Place, limit: int) -> Page:
-    """What follows a place, which need not be that of an event that is kept."""
+def read(project_id: int, place: Place, limit: int, max_bytes: int) -> Page:
+    """What follows a place, which need not be that of an event that is kept.
+
+    No more than so many bytes of JSON, about, but for a single event that is larger.
+    """
     # Asked first: what was through then is seen by a statement that begins now.
     horizon = _horizon()
-    xid, position = place
-    values = {"project_id": project_id, "xid": str(xid), "position": position, "limit": limit}
-    rows = list(Event.objects.raw(_COMMITTED, values))
+    rows, is_cut = _following(_COMMITTED, project_id, place, limit, max_bytes)
     events = [event for event in rows if event.xid < horizon]
-    is_last = len(events) < limit
+    is_last = len(events) < limit and not (is_cut and len(events) == len(rows))
     behind = events[-1].place if events else place
     return Page(
         events,
@@ -113,11 +117,58 @@ def read(project_id: int, place: Place, limit: int) -> Page:
     )
 
 
-_COMMITTED = """
-SELECT * FROM conversations_event
-WHERE project_id = %(project_id)s AND (xid, position) > (%(xid)s::xid8, %(position)s)
-ORDER BY xid, position LIMIT %(limit)s
+def _following(
+    query: str, project_id: int, place: Place, limit: int, max_bytes: int
+) -> tuple[list[Event], bool]:
+    """A page of events, and whether the next one was left out for its size."""
+    xid, position = place
+    values = {
+        "project_id": project_id,
+        "xid": str(xid),
+        "position": position,
+        "limit": limit,
+        "max_bytes": max_bytes,
+        "kept_since": _kept_since(),
+    }
+    rows: list[Any] = list(Event.objects.raw(query, values))
+    fitting = [row for row in rows if row.number == 1 or row.size <= max_bytes]
+    return fitting, bool(rows) and rows[-1].size > max_bytes
+
+
+# From event to event by the index, until one does not fit: what is not shown is not read, and
+# how large an event is, PostgreSQL can tell only by unpacking it. That last one comes without
+# its contents.
+_PAGE = """
+WITH RECURSIVE page AS (
+    SELECT 0 AS number, 0::bigint AS size, NULL::uuid AS id,
+        %(xid)s::xid8 AS xid, %(position)s::bigint AS position
+    UNION ALL
+    SELECT number + 1, page.size + next.size, next.id, next.xid, next.position
+    FROM page CROSS JOIN LATERAL (
+        SELECT id, xid, position,
+            octet_length(actor::text) + octet_length(changes::text)
+                + coalesce(octet_length(object::text), 4) AS size
+        FROM conversations_event
+        WHERE project_id = %(project_id)s AND (xid, position) > (page.xid, page.position)
+            AND created_at >= %(kept_since)s{only}
+        ORDER BY xid, position LIMIT 1
+    ) AS next
+    WHERE number < %(limit)s AND page.size <= %(max_bytes)s
+)
+SELECT event.id, event.project_id, ticket_id, ticket_number, type, created_at, event.xid,
+    event.position, number, size, {contents}
+FROM page JOIN conversations_event AS event ON event.id = page.id
+ORDER BY number
 """
+# Without the contents of one that was left out.
+_CONTENTS = ", ".join(
+    f"CASE WHEN number = 1 OR size <= %(max_bytes)s THEN {name} END AS {name}"
+    for name in ("actor", "changes", "object")
+)
+_COMMITTED = _PAGE.format(only="", contents=_CONTENTS)
+_VISIBLE = _PAGE.format(
+    only=" AND xid < pg_snapshot_xmin(pg_current_snapshot())", contents=_CONTENTS
+)
 
 
 def with_news(places: Mapping[int, Place]) -> set[int]:

@@ -19,6 +19,9 @@ from rest.fields import QueryParameters
 from rest.pagination import Order, PageQuery, paginate
 from rest.schema import ErrorSerializer, page_of
 
+# Of events in one answer, about; one that is larger comes alone.
+_MAX_BYTES = 4 * 1024 * 1024
+
 
 class ActivityViewSet(TicketEndpoint):
     """Who changed a ticket and its messages, when, from what to what."""
@@ -53,10 +56,13 @@ class EventViewSet(ProjectEndpoint):
     )
     def list(self, request: Request) -> Response:
         """Oldest first, each exactly once for who goes on with `after` as `next_after` says.
-        An event appears when all transactions that ran beside its own have ended."""
+        An event appears when all transactions that ran beside its own have ended.
+
+        There may be fewer than `limit` though more follow: an answer ends before it would
+        exceed about 4 MiB. Only one without events is the last."""
         last_seen = self.query["after"]
         try:
-            events = feed.after(self.project_id, last_seen, self.query["limit"])
+            events = feed.after(self.project_id, last_seen, self.query["limit"], _MAX_BYTES)
         except feed.UnknownEvent as exc:
             raise invalid("after", str(exc), "does_not_exist") from exc
         except feed.NoLongerKept as exc:

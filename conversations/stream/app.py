@@ -19,7 +19,7 @@ from django.db import Error
 
 from conversations.events import feed
 from conversations.stream import frames
-from conversations.stream.hub import PAGE, Channel, Hub
+from conversations.stream.hub import PAGE, PAGE_BYTES, Channel, Hub
 from conversations.stream.listener import Listener
 from conversations.stream.opening import Opening, StreamRequest
 from rest.request_id import name_request
@@ -79,14 +79,29 @@ class Application:
         if answer.opening is None:
             await _send_whole(send, answer)
             return
-        listener = _listener(answer.opening, abort)
-        channel = self.hub.channel(listener.project_id, answer.opening.end)
+        try:
+            await self._stream(answer, answer.opening, receive, send, abort)
+        finally:
+            self.hub.room.give_back(answer.opening.caller)
+
+    async def _stream(
+        self,
+        answer: Answer,
+        opening: Opening,
+        receive: Receive,
+        send: Send,
+        abort: Callable[[], None],
+    ) -> None:
+        listener = _listener(opening, abort)
+        channel = self.hub.channel(listener.project_id, opening.end)
         channel.join(listener)
         self.hub.add(listener, checked=answer.asked)
         watching = asyncio.create_task(_watch(receive, listener))
         began = time.monotonic()
         try:
             await _start(send, answer)
+            # The count comes before all events, those that are caught up with as well.
+            await _send_some(send, listener.take())
             await self._catch_up(listener, channel, send)
             await _write(listener, send)
         finally:
@@ -106,6 +121,7 @@ class Application:
         # A body is not looked at: nothing that is served here has one.
         request = StreamRequest(scope, BytesIO())
         request.urlconf = self._urlconf
+        request.take_room = self.hub.room.take
         response: Any = self._django.get_response(request)
         try:
             body = b"".join(response)
@@ -128,19 +144,21 @@ class Application:
         """
         while listener.ended is None and listener.place < channel.place:
             try:
+                async with asyncio.timeout(_SEND_SECONDS):
+                    await _until_taken(send)
+            except TimeoutError:
+                listener.cut_off("its client reads too slowly")
+                return
+            try:
                 page = await self.hub.threads.read_for_one(
-                    feed.read, listener.project_id, listener.place, PAGE
+                    feed.read, listener.project_id, listener.place, PAGE, PAGE_BYTES
                 )
             except Error as error:
                 listener.end(f"its events could not be read: {error}")
                 return
             listener.place = page.place
             body = b"".join(map(frames.of_event, page.events)) + listener.take()
-            try:
-                async with asyncio.timeout(_SEND_SECONDS):
-                    await _send_some(send, body)
-            except TimeoutError:
-                listener.cut_off("its client reads too slowly")
+            await _send_some(send, body)
         listener.has_caught_up = True
 
 
@@ -170,11 +188,22 @@ async def _start(send: Send, answer: Answer) -> None:
 
 async def _write(listener: Listener, send: Send) -> None:
     while True:
-        await _send_some(send, await listener.next())
+        await listener.wait()
+        # What waits for the client before it is taken is what it is cut off for.
+        await _until_taken(send)
+        await _send_some(send, listener.take())
         if listener.ended is not None:
             # To a connection that was cut this sends nothing.
             await send({"type": "http.response.body", "body": listener.take()})
             return
+
+
+async def _until_taken(send: Send) -> None:
+    """Returns when the client has read nearly all that was sent, or is gone.
+
+    Uvicorn waits for that before it writes, not after; here there is nothing to write.
+    """
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
 
 
 async def _send_some(send: Send, body: bytes) -> None:

@@ -10,6 +10,8 @@ is told by Redis may be lost.
 import asyncio
 import contextlib
 import logging
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
@@ -30,7 +32,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-PAGE = 100
+# What is read at once: so many events, and about so many bytes. A client has no more than a
+# page on its way besides what waits for it, see `Listener`.
+PAGE, PAGE_BYTES = 100, 512 * 1024
 # Each thread may keep a connection to PostgreSQL: those that read for all, and those in
 # which streams are opened and catch up, so that a crowd of these delays nobody else.
 _READERS, _OPENERS = 2, 4
@@ -78,6 +82,28 @@ class Threads:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+class Room:
+    """How many streams each key or agent has; for use by several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, caller: Caller) -> bool:
+        """Whether there was room for one more, which is taken then until `give_back`."""
+        with self._lock:
+            has_room = self._taken[caller.holder] < self._most
+            self._taken[caller.holder] += has_room
+            return has_room
+
+    def give_back(self, caller: Caller) -> None:
+        with self._lock:
+            self._taken[caller.holder] -= 1
+            if not self._taken[caller.holder]:
+                del self._taken[caller.holder]
+
+
 class Hub:
     """Who listens to what. `run` is what keeps it going."""
 
@@ -88,6 +114,7 @@ class Hub:
         # Of each caller: their streams, and when they were last found allowed to have them.
         self._streams_of: dict[Caller, set[Listener]] = {}
         self._checked: dict[Caller, float] = {}
+        self.room = Room(settings.STREAMS_PER_CALLER)
         self._is_told: bool | None = None
         self._is_stopping = False
 
@@ -253,7 +280,9 @@ class Channel:
             await self._wake.wait()
             self._wake.clear()
             try:
-                page = await self._threads.read(feed.read, self.project_id, self.place, PAGE)
+                page = await self._threads.read(
+                    feed.read, self.project_id, self.place, PAGE, PAGE_BYTES
+                )
                 count = await self._threads.read(unread.count, self.project_id)
             except Exception as error:
                 _log_failure(f"read the events of project {self.project_id}", error)

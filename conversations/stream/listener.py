@@ -52,10 +52,9 @@ class Listener:
         self._size += len(data)
         self._ready.set()
 
-    async def next(self) -> bytes:
-        """All that waits, once there is something; nothing when the stream has ended."""
+    async def wait(self) -> None:
+        """Until there is something to be taken, or the stream has ended."""
         await self._ready.wait()
-        return self.take()
 
     def take(self) -> bytes:
         """What waits now, perhaps nothing."""

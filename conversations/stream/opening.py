@@ -1,5 +1,6 @@
 """What a request for the stream is answered with, once it has passed all checks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.core.handlers.asgi import ASGIRequest
@@ -27,3 +28,5 @@ class StreamRequest(ASGIRequest):
     """A request to the process that can stream; the view says in `opening` what is to follow."""
 
     opening: Opening | None = None
+    # Whether the caller may have one more stream, whose room is taken then.
+    take_room: Callable[[Caller], bool]

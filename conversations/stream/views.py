@@ -10,7 +10,7 @@ from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,9 +22,17 @@ from conversations.stream.opening import Opening, StreamRequest
 from projects.callers import caller_of
 from projects.views import ProjectEndpoint
 from rest.exceptions import CursorExpired, Misdirected, invalid
+from rest.fields import UUID_FORM
 from rest.schema import ErrorSerializer
 
 _ATTR = "Last-Event-ID"
+# By then one of the others may have ended, if only because its client is found to be gone.
+_RETRY_SECONDS = 30
+
+
+class TooManyStreams(Throttled):
+    default_detail = "This API key or agent has too many streams open."
+    extra_detail_singular = extra_detail_plural = "Try again in {wait} seconds."
 
 
 class StreamViewSet(ProjectEndpoint):
@@ -65,28 +73,34 @@ class StreamViewSet(ProjectEndpoint):
         Who comes again with the last id as `Last-Event-ID`, as browsers do by themselves,
         misses none and gets none twice. A comment every 15 seconds shows that the stream
         lives. It ends when its key or session does, when its client reads too slowly, and
-        when the service stops; then come again."""
+        when the service stops; then come again. A key or an agent can have no more than
+        100 at once (or what the setting STREAMS_PER_CALLER says); beyond that, 429."""
         asked = request._request
         if not isinstance(asked, StreamRequest):
             raise Misdirected()
+        caller = caller_of(request, self.project_id)
         # First, so that the count includes what is not told as an event.
         end = feed.now()
-        asked.opening = Opening(
+        opening = Opening(
             project_id=self.project_id,
-            caller=caller_of(request, self.project_id),
+            caller=caller,
             place=self._place_of(request.headers.get(_ATTR)) or end,
             end=end,
             count=unread.count(self.project_id),
         )
+        # Last: what was taken here and did not begin would never be given back.
+        if not asked.take_room(caller):
+            raise TooManyStreams(_RETRY_SECONDS)
+        asked.opening = opening
         return Response()
 
     def _place_of(self, last_event_id: str | None) -> feed.Place | None:
         if last_event_id is None:
             return None
+        if not UUID_FORM.fullmatch(last_event_id):
+            raise invalid(_ATTR, "It is no UUID.")
         try:
             return feed.place_of(self.project_id, UUID(last_event_id))
-        except ValueError as exc:
-            raise invalid(_ATTR, "It is no UUID.") from exc
         except feed.UnknownEvent as exc:
             raise invalid(_ATTR, str(exc), "does_not_exist") from exc
         except feed.NoLongerKept as exc:
