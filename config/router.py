@@ -20,8 +20,16 @@ _IS_STREAM = re.compile(
     rb"[A-Z]+ /api/(?:projects|environments)/[^/?# ]+/conversations/stream/?[? ]"
 )
 # What decides where the request ends: RFC 9112, section 6.
-_BODY = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_BODY = re.compile(
+    rb"\r\n(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|$)",
+    re.IGNORECASE,
+)
 _HEAD_END = b"\r\n\r\n"
+_CONNECTION = re.compile(rb"\r\nconnection[ \t]*:[^\r\n]*", re.IGNORECASE)
+# A server may take it for the end of a line, where this process sees none: RFC 9112, section 2.2.
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+# How long a client may take for the head of a request.
+_HEAD_SECONDS = 30.0
 
 
 def main() -> None:
@@ -109,15 +117,28 @@ class Client(Side):
         # Of the body of the request that is being passed on; None: all that comes from now on.
         self._left: int | None = 0
         self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._expect_head()
         self._last_headers = self._router.headers_for(transport.get_extra_info("peername")[0])
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._end_timer()
         if self._connecting is not None:
             self._connecting.cancel()
+
+    def _expect_head(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_HEAD_SECONDS, self.transport.abort)
+
+    def _end_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def data_received(self, data: bytes) -> None:
         self._unread = self._unread + data if self._unread else data
@@ -130,11 +151,17 @@ class Client(Side):
                 self._pass_on_body(data)
                 continue
             end = data.find(_HEAD_END)
+            if _BARE_LINE_FEED.search(data, 0, end if end >= 0 else len(data)):
+                self.transport.close()
+                self._unread = b""
+                return
             if end < 0:
                 if len(data) > _MAX_HEAD:
                     self._left = None
                     continue
+                self._expect_head()
                 return
+            self._end_timer()
             is_stream = _IS_STREAM.match(data) is not None
             if self.other is None or is_stream:
                 # Comes back here when the server is there.
@@ -145,14 +172,19 @@ class Client(Side):
     def _pass_on_head(self, end: int) -> None:
         data = self._unread
         assert self.other is not None
-        self.other.transport.write(data[:end] + self._last_headers)
+        head = data[:end]
+        found = _BODY.findall(head)
         self._unread = data[end + len(_HEAD_END) :]
-        found = _BODY.search(data, 0, end)
-        if found is not None:
-            length = found[2].strip()
-            is_length = found[1].lower() == b"content-length" and length.isdigit()
-            # A chunked body has no end that is known before it comes.
-            self._left = int(length) if is_length else None
+        if not found:
+            self._left = 0
+        elif len(found) == 1 and found[0][0].lower() == b"content-length" and found[0][1].isdigit():
+            self._left = int(found[0][1])
+        else:
+            # A chunked body ends where only the server sees it. What follows is passed on
+            # unseen, with headers that the client has made up, so it must not be a request.
+            self._left = None
+            head = _CONNECTION.sub(b"", head) + b"\r\nConnection: close"
+        self.other.transport.write(head + self._last_headers)
 
     def _pass_on_body(self, data: bytes) -> None:
         if self.other is None:

@@ -106,6 +106,40 @@ def test_the_servers_believe_the_router_and_not_its_clients(
     assert page["next"].startswith(f"http://127.0.0.1:{router.port}/")
 
 
+def test_what_follows_a_chunked_body_is_no_request(
+    router: Service, writer: ApiClient, tickets_url: str
+) -> None:
+    """It is passed on unseen, and could claim to come from anybody."""
+    key = writer.headers["authorization"]
+    first = (
+        f"POST {tickets_url} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    )
+    forged = (
+        f"GET {tickets_url}?limit=1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n"
+        "X-Forwarded-Proto: https\r\n\r\n"
+    )
+
+    answer = sent_raw(router, (first + forged).encode())
+
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith(b"HTTP/1.1 201")
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET / HTTP/1.1\nHost: x\n\n", b"GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n"]
+)
+def test_a_head_with_bare_line_feeds_is_refused(router: Service, head: bytes) -> None:
+    assert sent_raw(router, head) == b""
+
+
+def sent_raw(router: Service, data: bytes) -> bytes:
+    """All that comes back until the connection is closed."""
+    with socket.create_connection(("127.0.0.1", router.port), timeout=20) as raw:
+        raw.sendall(data)
+        return b"".join(iter(lambda: raw.recv(65536), b""))
+
+
 def test_a_large_answer_waits_for_who_reads_slowly(
     router: Service, writer: ApiClient, reader: ApiClient, tickets_url: str, make_ticket: MakeTicket
 ) -> None:
