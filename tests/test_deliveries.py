@@ -30,7 +30,7 @@ from tests.refusals import refusal
 from tests.test_events import WRITES
 from tests.test_jobs import wait_for
 from tests.test_queries import statements
-from tests.threads import at_once
+from tests.threads import InBackground, at_once, wait_until_blocked
 from tests.webhooks import (
     Answer,
     Receiver,
@@ -488,6 +488,8 @@ def test_the_pauses_differ() -> None:
         ("99999999999999999999", 24 * 3600),
         ("soon", 5),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 5),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", 5),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 24 * 3600),
     ],
 )
 def test_a_receiver_says_when_to_come_again_within_bounds(
@@ -518,6 +520,28 @@ def test_a_receiver_may_name_the_time_to_come_again(
 
     at = datetime.fromisoformat(only()["next_attempt_at"])
     assert abs(at - then) < timedelta(seconds=2)
+
+
+def test_an_attempt_that_breaks_off_in_any_way_has_failed_and_shows_no_secret(
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    only: Only,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(secrets: list[str], **rest: Any) -> str:
+        raise ArithmeticError(secrets)
+
+    monkeypatch.setattr(sender, "signature", fail)
+    make_ticket()
+
+    send()
+
+    assert (only()["status"], only()["attempts"]) == ("pending", 1)
+    assert only()["error"] == "The attempt broke off."
+    assert only()["id"] in caplog.text
+    assert webhook["secret"] not in caplog.text
 
 
 # --- Receivers that want no more ---------------------------------------------
@@ -943,3 +967,44 @@ def test_erasing_a_person_blanks_what_receivers_answered(
     send()
 
     assert "Ada" not in str(deliveries_of(api, project, webhook))
+
+
+GREETING = verbs.Outcome(timedelta(seconds=1), 200, body="Hello Ada")
+
+
+def test_erasing_a_person_blanks_an_answer_that_is_being_written(
+    api: ApiClient, project: Project, make_ticket: MakeTicket, webhook: Any
+) -> None:
+    person = api.post(
+        f"/api/projects/{project.pk}/persons", {"distinct_ids": ["u1"], "properties": {}}
+    ).json()
+    make_ticket(distinct_id="u1")
+    (claimed,) = verbs.claim(1)
+
+    with transaction.atomic():
+        verbs.finish(delivery_id=claimed.pk, attempts=0, outcome=GREETING)
+        erasing = InBackground(api.delete, f"/api/projects/{project.pk}/persons/{person['id']}")
+        wait_until_blocked()
+    with erasing:
+        assert erasing.result().status_code == 204
+
+    assert "Ada" not in str(deliveries_of(api, project, webhook))
+
+
+def test_an_answer_that_comes_while_a_person_is_erased_is_not_kept(
+    project: Project, make_ticket: MakeTicket, webhook: Any, only: Only
+) -> None:
+    ticket = make_ticket()
+    (claimed,) = verbs.claim(1)
+
+    def finish() -> None:
+        verbs.finish(delivery_id=claimed.pk, attempts=0, outcome=GREETING)
+
+    with transaction.atomic():
+        events.blank(project_id=project.pk, ticket_ids=[ticket["id"]])
+        finishing = InBackground(finish)
+        wait_until_blocked()
+    with finishing:
+        finishing.result()
+
+    assert (only()["status"], only()["response_body"]) == ("succeeded", "")

@@ -254,6 +254,10 @@ async def attempt(session: aiohttp.ClientSession, message: Message) -> Outcome:
         error = f"No whole answer within {TIMEOUT:.0f} seconds."
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         error = _reason(exc)
+    except Exception as exc:
+        # Its text and its trace might show the secrets, or what the receiver was told.
+        logger.error("The attempt of delivery %s broke off: %s", message.id, type(exc).__name__)
+        error = "The attempt broke off."
     duration = timedelta(seconds=time.monotonic() - began)
     if answer is None:
         return Outcome(duration, error=error)
@@ -315,7 +319,8 @@ def _retry_after(value: str | None) -> timedelta | None:
         return timedelta(seconds=min(int(value[:10]), 10**9))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
+        # Its zone may be more than a day from UTC, or more than any number of days.
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)
 
