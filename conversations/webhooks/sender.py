@@ -94,6 +94,7 @@ async def send_until(stop: asyncio.Event, connection_parameters: dict[str, Any])
     async with _sender(wake) as sender:
         listening = asyncio.create_task(_listen(connection_parameters, wake))
         stopping = asyncio.create_task(_wake_when(stop, wake))
+        clearing = asyncio.create_task(sender.clear_away_until(stop))
         try:
             while not stop.is_set():
                 wake.clear()
@@ -106,14 +107,17 @@ async def send_until(stop: asyncio.Event, connection_parameters: dict[str, Any])
             stopping.cancel()
             await asyncio.gather(listening, stopping, return_exceptions=True)
         await sender.wait()
+        await clearing
 
 
 async def send_what_is_due() -> None:
-    """Sends until nothing is due."""
+    """Sends until nothing is due, and clears away what is left of webhooks."""
     wake = asyncio.Event()
     async with _sender(wake) as sender:
         while await sender.start_what_is_due() or sender.under_way:
             await sender.wait_for_one()
+        while await sender.clear_some_away():
+            pass
 
 
 @contextlib.asynccontextmanager
@@ -172,6 +176,19 @@ class Sender:
             task.add_done_callback(self._done)
         return len(messages)
 
+    async def clear_away_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if not await self.clear_some_away():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+
+    async def clear_some_away(self) -> bool:
+        try:
+            return await self._in_thread(verbs.clear_away)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Webhooks can not be cleared away, and will be again: %r", error)
+            return False
+
     async def wait(self) -> None:
         await asyncio.gather(*self.under_way, return_exceptions=True)
 
@@ -225,14 +242,8 @@ def _leave(barrier: Barrier) -> None:
 
 
 def _claim(most: int) -> list[Message]:
-    messages = []
-    for delivery in verbs.claim(most):
-        # Its event was recorded while it was being disabled.
-        if not delivery.webhook.enabled:
-            verbs.give_up(delivery.webhook)
-        else:
-            messages.append(Message.of(delivery))
-    return messages
+    # One that has been disabled since is told of these, as of those that are under way.
+    return [Message.of(delivery) for delivery in verbs.claim(most)]
 
 
 # --- One attempt -------------------------------------------------------------
