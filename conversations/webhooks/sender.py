@@ -25,7 +25,7 @@ from django.utils import timezone
 from conversations.events.serializers import event_json
 from conversations.events.verbs import DELIVERIES_DUE
 from conversations.webhooks import verbs
-from conversations.webhooks.addresses import Forbidden, Resolver, open_socket
+from conversations.webhooks.addresses import Forbidden, NotFoundInTime, Resolver, asker, open_socket
 from conversations.webhooks.models import Delivery
 from conversations.webhooks.signatures import signature
 from conversations.webhooks.verbs import Outcome
@@ -54,6 +54,8 @@ class Message:
     """A delivery as it is sent this time."""
 
     id: UUID
+    project_id: int
+    webhook_id: UUID
     attempts: int
     url: str
     secrets: list[str]
@@ -69,7 +71,15 @@ class Message:
         }
         webhook = delivery.webhook
         secrets = webhook.signing_secrets(timezone.now())
-        return cls(delivery.pk, delivery.attempts, webhook.url, secrets, dumps(body))
+        return cls(
+            delivery.pk,
+            delivery.project_id,
+            webhook.pk,
+            delivery.attempts,
+            webhook.url,
+            secrets,
+            dumps(body),
+        )
 
     def headers(self) -> dict[str, str]:
         now = int(time.time())
@@ -251,6 +261,7 @@ def _claim(most: int) -> list[Message]:
 
 async def attempt(session: aiohttp.ClientSession, message: Message) -> Outcome:
     """Sends a message once. Never raises: whatever a receiver does is an outcome."""
+    asker.set((message.project_id, message.webhook_id))
     began = time.monotonic()
     answer: _Answer | None = None
     error: str | None = None
@@ -306,6 +317,8 @@ def _reason(error: BaseException) -> str:
     causes = [error, error.__cause__, getattr(error, "os_error", None)]
     if any(isinstance(cause, Forbidden) for cause in causes):
         return "The host has no public address."
+    if any(isinstance(cause, NotFoundInTime) for cause in causes):
+        return NotFoundInTime.__doc__ or ""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "The host was not found."
