@@ -159,7 +159,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> None:
         super().clean()
         project = self.cleaned_data.get("project")
-        if project and project.webhooks.count() >= MAX_WEBHOOKS:
+        if project and Webhook.objects.kept().filter(project=project).count() >= MAX_WEBHOOKS:
             self.add_error("project", webhooks.TooManyWebhooks.__doc__ or "")
 
 
@@ -189,6 +189,9 @@ class WebhookAdmin(ServiceAdmin):
     ordering = ("-created_at",)
     autocomplete_fields = ("project",)
     actions = ("rotate",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
+        return super().get_queryset(request).filter(removed_at__isnull=True)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         if not change:

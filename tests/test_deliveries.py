@@ -30,7 +30,7 @@ from tests.refusals import refusal
 from tests.test_events import WRITES
 from tests.test_jobs import wait_for
 from tests.test_queries import statements
-from tests.threads import at_once
+from tests.threads import InBackground, Pause, at_once, wait_until_blocked
 from tests.webhooks import (
     Answer,
     Receiver,
@@ -224,6 +224,92 @@ def test_an_event_that_was_recorded_while_its_webhook_was_disabled_is_not_sent(
     assert only()["status"] == "failed"
 
 
+def test_what_waits_is_given_up_in_batches_and_a_request_waits_for_none(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verbs, "CLEAR_AT_ONCE", 4)
+    tell(make_ticket(), 10)
+    pending = Delivery.objects.filter(webhook=webhook["id"], status="pending")
+
+    api.patch(f"{webhooks_url_of(project)}/{webhook['id']}", {"enabled": False})
+
+    left = [pending.count()]
+    while verbs.clear_away():
+        left.append(pending.count())
+    assert left == [11, 7, 3, 0]
+    assert verbs.claim(10) == []
+
+
+def test_a_deleted_webhook_goes_after_its_deliveries_in_batches(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    webhook: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verbs, "CLEAR_AT_ONCE", 4)
+    tell(make_ticket(), 5)
+    url = f"{webhooks_url_of(project)}/{webhook['id']}"
+    of_it = Delivery.objects.filter(webhook=webhook["id"])
+
+    assert api.delete(url).status_code == 204
+
+    assert api.get(url).status_code == api.delete(url).status_code == 404
+    assert api.get(webhooks_url_of(project)).json()["count"] == 0
+    assert (verbs.claim(10), of_it.count()) == ([], 6)
+    left = []
+    while verbs.clear_away():
+        left.append(of_it.count())
+    assert left == [2, 0, 0]
+    assert not Webhook.objects.filter(pk=webhook["id"]).exists()
+
+
+def test_clearing_away_waits_for_nobody_who_has_locked_a_delivery(
+    api: ApiClient, project: Project, make_ticket: MakeTicket, webhook: Any
+) -> None:
+    tell(make_ticket(), 2)
+    api.delete(f"{webhooks_url_of(project)}/{webhook['id']}")
+    of_it = Delivery.objects.filter(webhook=webhook["id"])
+
+    with transaction.atomic():
+        of_it.select_for_update()[:1].get()
+        found = at_once(verbs.clear_away) + at_once(verbs.clear_away)
+
+    assert found == [True, False]
+    assert of_it.count() == 1
+
+
+def test_a_webhook_that_is_enabled_again_loses_nothing_that_comes_after(
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    only: Only,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who sends has found it disabled, and is overtaken by who enables it and records."""
+    row = Webhook.objects.filter(pk=webhook["id"])
+    make_ticket()
+    row.update(enabled=False)
+    claiming = Pause(verbs.claim)
+    monkeypatch.setattr(verbs, "claim", claiming)
+
+    with InBackground(send) as sending:
+        claiming.wait_until_reached()
+        row.update(enabled=True)
+        claiming.go.set()
+        sending.result()
+    monkeypatch.undo()
+    let_it_be_time(webhook)
+    send()
+
+    assert only()["status"] == "succeeded"
+
+
 def test_a_change_that_is_rolled_back_is_not_sent(
     make_ticket: MakeTicket, receiver: Receiver, webhook: Any
 ) -> None:
@@ -259,7 +345,9 @@ def test_a_webhook_can_be_deleted_while_a_ticket_changes(
 
     assert set(changed) == {200}
     assert deleted == [204]
-    assert not Delivery.objects.filter(webhook_id=webhook["id"]).exists()
+    while verbs.clear_away():
+        pass
+    assert not Webhook.objects.filter(pk=webhook["id"]).exists()
 
 
 # --- What it costs -----------------------------------------------------------
@@ -488,6 +576,8 @@ def test_the_pauses_differ() -> None:
         ("99999999999999999999", 24 * 3600),
         ("soon", 5),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 5),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999", 5),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 24 * 3600),
     ],
 )
 def test_a_receiver_says_when_to_come_again_within_bounds(
@@ -518,6 +608,28 @@ def test_a_receiver_may_name_the_time_to_come_again(
 
     at = datetime.fromisoformat(only()["next_attempt_at"])
     assert abs(at - then) < timedelta(seconds=2)
+
+
+def test_an_attempt_that_breaks_off_in_any_way_has_failed_and_shows_no_secret(
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    only: Only,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(secrets: list[str], **rest: Any) -> str:
+        raise ArithmeticError(secrets)
+
+    monkeypatch.setattr(sender, "signature", fail)
+    make_ticket()
+
+    send()
+
+    assert (only()["status"], only()["attempts"]) == ("pending", 1)
+    assert only()["error"] == "The attempt broke off."
+    assert only()["id"] in caplog.text
+    assert webhook["secret"] not in caplog.text
 
 
 # --- Receivers that want no more ---------------------------------------------
@@ -564,6 +676,42 @@ def test_a_webhook_that_fails_for_five_days_is_disabled_and_says_so(
     assert shown["disabled_reason"] == (
         "No attempt succeeded for five days. The last one: The receiver answered 500."
     )
+
+
+@pytest.mark.parametrize(
+    ("pause", "enabled"), [(timedelta(days=2, minutes=1), True), (timedelta(hours=27), False)]
+)
+def test_failures_with_long_quiet_between_are_not_five_days_of_failing(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    pause: timedelta,
+    enabled: bool,
+) -> None:
+    receiver.answer = answering(500)
+    make_ticket()
+    let_it_have_failed_for(webhook, timedelta(days=6))
+    Webhook.objects.filter(pk=webhook["id"]).update(failed_at=timezone.now() - pause)
+
+    send()
+
+    assert api.get(f"{webhooks_url_of(project)}/{webhook['id']}").json()["enabled"] is enabled
+
+
+def test_another_url_begins_the_five_days_anew(
+    api: ApiClient, project: Project, make_ticket: MakeTicket, receiver: Receiver, webhook: Any
+) -> None:
+    url = f"{webhooks_url_of(project)}/{webhook['id']}"
+    receiver.answer = answering(500)
+    make_ticket()
+    let_it_have_failed_for(webhook, timedelta(days=6))
+    api.patch(url, {"url": receiver.url + "/other"})
+
+    send()
+
+    assert api.get(url).json()["enabled"] is True
 
 
 def test_one_success_begins_the_five_days_anew(
@@ -943,3 +1091,44 @@ def test_erasing_a_person_blanks_what_receivers_answered(
     send()
 
     assert "Ada" not in str(deliveries_of(api, project, webhook))
+
+
+GREETING = verbs.Outcome(timedelta(seconds=1), 200, body="Hello Ada")
+
+
+def test_erasing_a_person_blanks_an_answer_that_is_being_written(
+    api: ApiClient, project: Project, make_ticket: MakeTicket, webhook: Any
+) -> None:
+    person = api.post(
+        f"/api/projects/{project.pk}/persons", {"distinct_ids": ["u1"], "properties": {}}
+    ).json()
+    make_ticket(distinct_id="u1")
+    (claimed,) = verbs.claim(1)
+
+    with transaction.atomic():
+        verbs.finish(delivery_id=claimed.pk, attempts=0, outcome=GREETING)
+        erasing = InBackground(api.delete, f"/api/projects/{project.pk}/persons/{person['id']}")
+        wait_until_blocked()
+    with erasing:
+        assert erasing.result().status_code == 204
+
+    assert "Ada" not in str(deliveries_of(api, project, webhook))
+
+
+def test_an_answer_that_comes_while_a_person_is_erased_is_not_kept(
+    project: Project, make_ticket: MakeTicket, webhook: Any, only: Only
+) -> None:
+    ticket = make_ticket()
+    (claimed,) = verbs.claim(1)
+
+    def finish() -> None:
+        verbs.finish(delivery_id=claimed.pk, attempts=0, outcome=GREETING)
+
+    with transaction.atomic():
+        events.blank(project_id=project.pk, ticket_ids=[ticket["id"]])
+        finishing = InBackground(finish)
+        wait_until_blocked()
+    with finishing:
+        finishing.result()
+
+    assert (only()["status"], only()["response_body"]) == ("succeeded", "")

@@ -1,6 +1,7 @@
 """Where a webhook may lead: to the public internet, by the address that is connected to."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from conversations.webhooks.addresses import BadUrl, check_url, is_public
 from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
-from tests.webhooks import Receiver, deliveries_of, running_receiver, send, subscribe
+from tests.threads import InBackground
+from tests.webhooks import Receiver, answering, deliveries_of, running_receiver, send, subscribe
 
 PUBLIC = [
     "1.1.1.1",
@@ -279,6 +281,70 @@ def test_a_redirect_to_loopback_leads_nowhere(
 
     assert outcome_of(api, project, make_ticket, receiver.url) == "The receiver answered 302."
     assert len(receiver.received) == 1
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Name servers that say nothing of hosts under .test, until they are let go."""
+    let_go = threading.Event()
+
+    def look_up(host: str, port: int, family: Any) -> Any:
+        if host.endswith(".test"):
+            let_go.wait(30)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(addresses, "look_up", look_up)
+    yield let_go
+    let_go.set()
+
+
+def test_name_servers_that_do_not_answer_keep_no_other_project_waiting(
+    project: Project,
+    client_for: ClientFor,
+    neighbour: Project,
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    silent: threading.Event,
+    settings: Any,
+) -> None:
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    Webhook.objects.bulk_create(
+        Webhook(project=project, url=f"http://{number}.test/") for number in range(100)
+    )
+    make_ticket()
+    other = client_for(neighbour, "*")
+    url = receiver.url.replace("127.0.0.1", "hooks.example.com")
+    subscribe(other, neighbour, url)
+    other.post(f"/api/projects/{neighbour.pk}/conversations/tickets", {})
+    told = threading.Event()
+
+    def answer(handler: Any) -> None:
+        told.set()
+        answering(204)(handler)
+
+    receiver.answer = answer
+
+    with InBackground(send):
+        in_time = told.wait(4)
+        silent.set()
+
+    assert in_time
+
+
+def test_a_name_that_is_not_found_in_time_is_a_failure(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    silent: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(addresses, "LOOK_UP_SECONDS", 0.1)
+
+    error = outcome_of(api, project, make_ticket, "http://hooks.test/")
+
+    assert error == "The name servers of the host do not answer."
+    assert not silent.is_set()
 
 
 # --- The URL -----------------------------------------------------------------

@@ -160,6 +160,7 @@ def test_a_deleted_webhook_is_gone_with_its_deliveries(
     assert api.delete(f"{url}/{webhook['id']}").status_code == 204
 
     assert refusal(api.get(f"{url}/{webhook['id']}"))[0] == 404
+    send()
     assert not Delivery.objects.filter(webhook_id=webhook["id"]).exists()
 
 

@@ -206,14 +206,17 @@ def blank(*, project_id: int, ticket_ids: Sequence[UUID]) -> None:
     What happened when, and who of the team did it, stays. The same goes for what webhooks
     answered when they were told, which may repeat it. The caller has locked those of the
     tickets that are still there.
+
+    An attempt that ends meanwhile leaves nothing: where its answer is written first, the
+    second statement waits for the lock of its row, and takes it out; where it comes later,
+    it waits in turn, and then finds the event blank (`webhooks.verbs.finish`).
     """
     nobody = Actor(ActorType.CUSTOMER).as_json()
     by_customer = When(actor__type=ActorType.CUSTOMER, then=Value(nobody, JSONField()))
     theirs = Event.objects.filter(project_id=project_id, ticket_id__in=ticket_ids)
     theirs.update(object=None, changes={}, actor=Case(by_customer, default=F("actor")))
-    Delivery.objects.filter(event__in=theirs.values("pk")).exclude(response_body="").update(
-        response_body=""
-    )
+    # Of all of them: one whose answer is being written still looks as if it had none.
+    Delivery.objects.filter(event__in=theirs.values("pk")).update(response_body="")
 
 
 def prune() -> int:

@@ -32,6 +32,12 @@ def new_secret() -> str:
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def kept(self) -> WebhookQuerySet:
+        """Without those that were deleted, and whose deliveries are being cleared away."""
+        return self.filter(removed_at__isnull=True)
+
+
 class Webhook(models.Model):
     """An address that is told of events; of all types where `event_types` is empty.
 
@@ -55,11 +61,23 @@ class Webhook(models.Model):
     # Of the service, not of who switched it off by hand.
     disabled_at = models.DateTimeField(null=True, editable=False)
     disabled_reason = models.CharField(max_length=500, null=True, editable=False)
-    # The first failure since the last success.
+    # The first failure since the last success, and the last one.
     failing_since = models.DateTimeField(null=True, editable=False)
+    failed_at = models.DateTimeField(null=True, editable=False)
+    # Deleted, and disabled as well; the row goes after the last of its deliveries.
+    removed_at = models.DateTimeField(null=True, editable=False)
+
+    objects = WebhookQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["project", "created_at"], name="webhook_project")]
+        indexes = [
+            models.Index(fields=["project", "created_at"], name="webhook_project"),
+            models.Index(
+                fields=["removed_at"],
+                condition=Q(removed_at__isnull=False),
+                name="webhook_removed",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.url

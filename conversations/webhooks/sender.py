@@ -25,7 +25,7 @@ from django.utils import timezone
 from conversations.events.serializers import event_json
 from conversations.events.verbs import DELIVERIES_DUE
 from conversations.webhooks import verbs
-from conversations.webhooks.addresses import Forbidden, Resolver, open_socket
+from conversations.webhooks.addresses import Forbidden, NotFoundInTime, Resolver, asker, open_socket
 from conversations.webhooks.models import Delivery
 from conversations.webhooks.signatures import signature
 from conversations.webhooks.verbs import Outcome
@@ -54,6 +54,8 @@ class Message:
     """A delivery as it is sent this time."""
 
     id: UUID
+    project_id: int
+    webhook_id: UUID
     attempts: int
     url: str
     secrets: list[str]
@@ -69,7 +71,15 @@ class Message:
         }
         webhook = delivery.webhook
         secrets = webhook.signing_secrets(timezone.now())
-        return cls(delivery.pk, delivery.attempts, webhook.url, secrets, dumps(body))
+        return cls(
+            delivery.pk,
+            delivery.project_id,
+            webhook.pk,
+            delivery.attempts,
+            webhook.url,
+            secrets,
+            dumps(body),
+        )
 
     def headers(self) -> dict[str, str]:
         now = int(time.time())
@@ -94,6 +104,7 @@ async def send_until(stop: asyncio.Event, connection_parameters: dict[str, Any])
     async with _sender(wake) as sender:
         listening = asyncio.create_task(_listen(connection_parameters, wake))
         stopping = asyncio.create_task(_wake_when(stop, wake))
+        clearing = asyncio.create_task(sender.clear_away_until(stop))
         try:
             while not stop.is_set():
                 wake.clear()
@@ -106,14 +117,17 @@ async def send_until(stop: asyncio.Event, connection_parameters: dict[str, Any])
             stopping.cancel()
             await asyncio.gather(listening, stopping, return_exceptions=True)
         await sender.wait()
+        await clearing
 
 
 async def send_what_is_due() -> None:
-    """Sends until nothing is due."""
+    """Sends until nothing is due, and clears away what is left of webhooks."""
     wake = asyncio.Event()
     async with _sender(wake) as sender:
         while await sender.start_what_is_due() or sender.under_way:
             await sender.wait_for_one()
+        while await sender.clear_some_away():
+            pass
 
 
 @contextlib.asynccontextmanager
@@ -172,6 +186,19 @@ class Sender:
             task.add_done_callback(self._done)
         return len(messages)
 
+    async def clear_away_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if not await self.clear_some_away():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+
+    async def clear_some_away(self) -> bool:
+        try:
+            return await self._in_thread(verbs.clear_away)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("Webhooks can not be cleared away, and will be again: %r", error)
+            return False
+
     async def wait(self) -> None:
         await asyncio.gather(*self.under_way, return_exceptions=True)
 
@@ -225,14 +252,8 @@ def _leave(barrier: Barrier) -> None:
 
 
 def _claim(most: int) -> list[Message]:
-    messages = []
-    for delivery in verbs.claim(most):
-        # Its event was recorded while it was being disabled.
-        if not delivery.webhook.enabled:
-            verbs.give_up(delivery.webhook)
-        else:
-            messages.append(Message.of(delivery))
-    return messages
+    # One that has been disabled since is told of these, as of those that are under way.
+    return [Message.of(delivery) for delivery in verbs.claim(most)]
 
 
 # --- One attempt -------------------------------------------------------------
@@ -240,6 +261,7 @@ def _claim(most: int) -> list[Message]:
 
 async def attempt(session: aiohttp.ClientSession, message: Message) -> Outcome:
     """Sends a message once. Never raises: whatever a receiver does is an outcome."""
+    asker.set((message.project_id, message.webhook_id))
     began = time.monotonic()
     answer: _Answer | None = None
     error: str | None = None
@@ -254,6 +276,10 @@ async def attempt(session: aiohttp.ClientSession, message: Message) -> Outcome:
         error = f"No whole answer within {TIMEOUT:.0f} seconds."
     except (aiohttp.ClientError, OSError, ValueError) as exc:
         error = _reason(exc)
+    except Exception as exc:
+        # Its text and its trace might show the secrets, or what the receiver was told.
+        logger.error("The attempt of delivery %s broke off: %s", message.id, type(exc).__name__)
+        error = "The attempt broke off."
     duration = timedelta(seconds=time.monotonic() - began)
     if answer is None:
         return Outcome(duration, error=error)
@@ -291,6 +317,8 @@ def _reason(error: BaseException) -> str:
     causes = [error, error.__cause__, getattr(error, "os_error", None)]
     if any(isinstance(cause, Forbidden) for cause in causes):
         return "The host has no public address."
+    if any(isinstance(cause, NotFoundInTime) for cause in causes):
+        return NotFoundInTime.__doc__ or ""
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "The host was not found."
@@ -315,7 +343,8 @@ def _retry_after(value: str | None) -> timedelta | None:
         return timedelta(seconds=min(int(value[:10]), 10**9))
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
+        # Its zone may be more than a day from UTC, or more than any number of days.
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)
 

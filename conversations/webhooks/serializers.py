@@ -57,7 +57,7 @@ class WebhookSerializer(StrictObject):
     description = Text(default="", allow_blank=True, max_length=500)
     enabled = Flag(
         default=True,
-        help_text="What happens while it is disabled is not sent later, and what waited fails.",
+        help_text="What happens while it is disabled is not sent later, and what waits fails.",
     )
     created_at = Moment(read_only=True)
     disabled_at = Moment(

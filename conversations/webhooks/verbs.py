@@ -42,12 +42,17 @@ JITTER = 0.1
 # What a receiver may ask us to wait; more would keep a delivery for ever.
 LONGEST_PAUSE = timedelta(hours=24)
 DISABLE_AFTER = timedelta(days=5)
+# Failures that lie further apart are not "for five days" together: longer than the longest
+# pause between two attempts of one delivery, so that a single one that fails and fails counts.
+FORGET_FAILURE_AFTER = timedelta(days=2)
 # More than any attempt with all its time-outs, and what is written down of it, may take.
 CLAIM = timedelta(seconds=30)
 # Attempts under way at the same time for one webhook, over all workers: of one that answers,
 # and of one whose last attempt failed. So none keeps the others from being told.
 AT_ONCE, AT_ONCE_WHEN_FAILING = 4, 1
 MOST_FORMER_SECRETS = 4
+# Deliveries that are given up or deleted in one transaction.
+CLEAR_AT_ONCE = 5000
 
 SWITCHED_OFF = "The webhook was disabled."
 
@@ -72,40 +77,32 @@ def add_webhook(*, project_id: int, **fields: Any) -> Webhook:
     with transaction.atomic(savepoint=False):
         # Two at once would both count one too few. Tickets are numbered under this lock as well.
         Project.objects.select_for_update(no_key=True).get(pk=project_id)
-        if Webhook.objects.filter(project_id=project_id).count() >= MAX_WEBHOOKS:
+        if Webhook.objects.kept().filter(project_id=project_id).count() >= MAX_WEBHOOKS:
             raise TooManyWebhooks(TooManyWebhooks.__doc__)
         return Webhook.objects.create(project_id=project_id, **fields)
 
 
 def change_webhook(*, webhook: Webhook, changes: dict[str, Any]) -> None:
-    """Sets the fields of a webhook that the caller has locked. One that is enabled starts
-    afresh; what waited for one that is disabled has failed."""
+    """Sets the fields of a webhook that the caller has locked. One that is enabled, or leads
+    elsewhere, starts afresh; what waits for one that is disabled is given up by `clear_away`."""
     for name, value in changes.items():
         setattr(webhook, name, value)
     fields = set(changes)
     if "enabled" in changes:
-        webhook.disabled_at = webhook.disabled_reason = webhook.failing_since = None
-        fields |= {"disabled_at", "disabled_reason", "failing_since"}
+        webhook.disabled_at = webhook.disabled_reason = None
+        fields |= {"disabled_at", "disabled_reason"}
+    if "enabled" in changes or "url" in changes:
+        webhook.failing_since = webhook.failed_at = None
+        fields |= {"failing_since", "failed_at"}
     if fields:
         webhook.save(update_fields=fields)
-    if changes.get("enabled") is False:
-        give_up(webhook)
 
 
 def disable(webhook: Webhook, reason: str) -> None:
     """Switches off a webhook that the caller has locked, and tells why in its answers."""
     webhook.enabled, webhook.disabled_at, webhook.disabled_reason = False, timezone.now(), reason
     webhook.save(update_fields=["enabled", "disabled_at", "disabled_reason"])
-    give_up(webhook)
     logger.warning("Webhook %s is disabled: %s", webhook.pk, reason)
-
-
-def give_up(webhook: Webhook) -> None:
-    """Fails what waits for a webhook that is disabled."""
-    pending = Delivery.objects.filter(webhook=webhook, status=DeliveryStatus.PENDING)
-    pending.update(
-        status=DeliveryStatus.FAILED, next_attempt_at=None, claimed_until=None, error=SWITCHED_OFF
-    )
 
 
 def rotate_secret(*, webhook: Webhook) -> None:
@@ -123,16 +120,12 @@ def rotate_secret(*, webhook: Webhook) -> None:
 
 
 def remove(*, webhook: Webhook) -> None:
-    """Deletes a webhook with its deliveries.
+    """Deletes a webhook: nothing is sent to it and nobody sees it any more.
 
-    These first: changes of tickets wait for the lock under which the webhook itself
-    goes, and with it those that were made meanwhile.
+    Its deliveries may be more than one transaction can delete in its time, and go, and the
+    row after them, by `clear_away`.
     """
-    with transaction.atomic(savepoint=False):
-        deliveries = Delivery.objects.filter(webhook=webhook)
-        deliveries.delete()
-        if Webhook.objects.select_for_update().filter(pk=webhook.pk).exists():
-            webhook.delete()
+    Webhook.objects.kept().filter(pk=webhook.pk).update(enabled=False, removed_at=timezone.now())
 
 
 def replay(*, delivery: Delivery) -> None:
@@ -152,6 +145,75 @@ def replay(*, delivery: Delivery) -> None:
     delivery.save(update_fields=["tries", "status", "next_attempt_at"])
 
 
+# --- What is left of webhooks that are not wanted ----------------------------
+
+
+def clear_away() -> bool:
+    """Gives up some of what waits for a disabled webhook, or deletes some of one that was
+    deleted; whether there was any.
+
+    Locks the webhook first, as `finish` does, and passes over rows that somebody else has
+    locked. What was recorded while the webhook was being disabled is found here as well; one
+    that was enabled again keeps what still waits.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_REMOVED)
+        if removed := cursor.fetchone():
+            cursor.execute(_DELETE_SOME, [removed[0], CLEAR_AT_ONCE])
+            if cursor.rowcount:
+                return True
+            # One that is locked is tried again later.
+            if Delivery.objects.filter(webhook=removed[0]).exists():
+                return False
+            Webhook.objects.filter(pk=removed[0]).delete()
+            return True
+        cursor.execute(_DISABLED)
+        if disabled := cursor.fetchone():
+            cursor.execute(_GIVE_UP_SOME, [SWITCHED_OFF, disabled[0], CLEAR_AT_ONCE])
+            return bool(cursor.rowcount)
+    return False
+
+
+# The lock waits for nobody, and excludes those who record events for the webhook.
+_REMOVED = """
+SELECT id FROM conversations_webhook WHERE removed_at IS NOT NULL
+ORDER BY removed_at LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+_DELETE_SOME = """
+DELETE FROM conversations_delivery WHERE id = ANY(ARRAY(
+    SELECT id FROM conversations_delivery WHERE webhook_id = %s LIMIT %s FOR UPDATE SKIP LOCKED
+))
+"""
+# Steps through the index from one webhook to the next, past all that waits for each:
+# PostgreSQL does not do so by itself for a DISTINCT ("Loose indexscan", PostgreSQL wiki).
+_WAITING = """
+WITH RECURSIVE waiting(id) AS (
+    (
+        SELECT webhook_id FROM conversations_delivery WHERE status = 'pending'
+        ORDER BY webhook_id LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT webhook_id FROM conversations_delivery
+        WHERE status = 'pending' AND webhook_id > waiting.id ORDER BY webhook_id LIMIT 1
+    )
+    FROM waiting WHERE waiting.id IS NOT NULL
+)
+"""
+_DISABLED = f"""{_WAITING}
+SELECT webhook.id FROM waiting JOIN conversations_webhook AS webhook USING (id)
+WHERE NOT enabled LIMIT 1 FOR UPDATE OF webhook SKIP LOCKED
+"""  # noqa: S608
+_GIVE_UP_SOME = """
+UPDATE conversations_delivery
+SET status = 'failed', next_attempt_at = NULL, claimed_until = NULL, error = %s
+WHERE id = ANY(ARRAY(
+    SELECT id FROM conversations_delivery WHERE webhook_id = %s AND status = 'pending'
+    LIMIT %s FOR UPDATE SKIP LOCKED
+))
+"""
+
+
 # --- Deliveries --------------------------------------------------------------
 
 
@@ -161,6 +223,7 @@ def claim(most: int) -> list[Delivery]:
 
     They are due again after `CLAIM`, unless `finish` was called. Of each webhook there are
     at most `AT_ONCE` under way, and those of a webhook come in the order of their events.
+    What waits for a disabled one is left to `clear_away`, and what is locked to the next claim.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: two would both find that a webhook has nothing under way.
@@ -174,21 +237,7 @@ def claim(most: int) -> list[Delivery]:
     return list(rows.order_by("event__position"))
 
 
-# The first part steps through the index from one webhook to the next, past all that waits for
-# each: PostgreSQL does not do so by itself for a DISTINCT ("Loose indexscan", PostgreSQL wiki).
-_CLAIM = """
-WITH RECURSIVE waiting(id) AS (
-    (
-        SELECT webhook_id FROM conversations_delivery WHERE status = 'pending'
-        ORDER BY webhook_id LIMIT 1
-    )
-    UNION ALL
-    SELECT (
-        SELECT webhook_id FROM conversations_delivery
-        WHERE status = 'pending' AND webhook_id > waiting.id ORDER BY webhook_id LIMIT 1
-    )
-    FROM waiting WHERE waiting.id IS NOT NULL
-), due AS (
+_CLAIM = f"""{_WAITING}, due AS (
     SELECT delivery.id
     FROM waiting JOIN conversations_webhook AS webhook USING (id)
     CROSS JOIN LATERAL (
@@ -205,13 +254,17 @@ WITH RECURSIVE waiting(id) AS (
             CASE WHEN failing_since IS NULL THEN %(ordinary)s ELSE %(failing)s END - claimed
         )
     ) AS delivery
+    WHERE webhook.enabled
     ORDER BY place + claimed, next_attempt_at LIMIT %(most)s
 )
 UPDATE conversations_delivery SET
     claimed_until = now() + %(seconds)s * interval '1 second',
     next_attempt_at = now() + %(seconds)s * interval '1 second'
-WHERE id = ANY(ARRAY(SELECT id FROM due)) AND status = 'pending' RETURNING id
-"""
+WHERE id = ANY(ARRAY(
+    SELECT id FROM conversations_delivery
+    WHERE id = ANY(ARRAY(SELECT id FROM due)) AND status = 'pending' FOR UPDATE SKIP LOCKED
+)) RETURNING id
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -233,7 +286,9 @@ def finish(*, delivery_id: UUID, attempts: int, outcome: Outcome) -> None:
     """
     with transaction.atomic():
         webhook = (
-            Webhook.objects.select_for_update(no_key=True).filter(deliveries=delivery_id).first()
+            Webhook.objects.select_for_update(of=("self",), no_key=True)
+            .filter(deliveries=delivery_id)
+            .first()
         )
         delivery = (
             Delivery.objects.select_for_update().filter(pk=delivery_id, attempts=attempts).first()
@@ -268,8 +323,8 @@ def _succeed(webhook: Webhook, delivery: Delivery) -> None:
     delivery.status, delivery.next_attempt_at = DeliveryStatus.SUCCEEDED, None
     delivery.save()
     if webhook.failing_since is not None:
-        webhook.failing_since = None
-        webhook.save(update_fields=["failing_since"])
+        webhook.failing_since = webhook.failed_at = None
+        webhook.save(update_fields=["failing_since", "failed_at"])
 
 
 def _fail(webhook: Webhook, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
@@ -279,9 +334,11 @@ def _fail(webhook: Webhook, delivery: Delivery, outcome: Outcome, now: datetime)
     else:
         delivery.next_attempt_at = now + pause_after(delivery.tries, outcome.retry_after)
     delivery.save()
-    if webhook.failing_since is None:
+    last_failed_at, webhook.failed_at = webhook.failed_at, now
+    was_long_ago = last_failed_at is not None and last_failed_at <= now - FORGET_FAILURE_AFTER
+    if webhook.failing_since is None or was_long_ago:
         webhook.failing_since = now
-        webhook.save(update_fields=["failing_since"])
+    webhook.save(update_fields=["failing_since", "failed_at"])
     if not webhook.enabled:
         return
     if gone:

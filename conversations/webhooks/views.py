@@ -8,7 +8,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations.models import Delivery, Webhook
+from conversations.models import Delivery, Event, Webhook
 from conversations.webhooks import verbs
 from conversations.webhooks.serializers import (
     DeliveryListQuery,
@@ -33,7 +33,7 @@ class WebhookEndpoint(ProjectEndpoint):
     def find(self) -> None:
         if "webhook_id" not in self.kwargs:
             return
-        webhooks = Webhook.objects.filter(project_id=self.project_id)
+        webhooks = Webhook.objects.kept().filter(project_id=self.project_id)
         if self.request.method in ("POST", "PATCH"):
             # Tickets whose events go to it may change meanwhile.
             webhooks = webhooks.select_for_update(no_key=True)
@@ -69,7 +69,7 @@ class WebhookViewSet(WebhookEndpoint):
     def list(self, request: Request) -> Response:
         """Oldest first. At most 50 a project."""
         page = paginate(
-            Webhook.objects.filter(project_id=self.project_id),
+            Webhook.objects.kept().filter(project_id=self.project_id),
             order=Order("created_at"),
             query=self.query,
             request=request,
@@ -100,7 +100,8 @@ class WebhookViewSet(WebhookEndpoint):
 
     @extend_schema(request=WebhookSerializer, responses=WebhookSerializer)
     def partial_update(self, request: Request) -> Response:
-        """Enabling one that the service has disabled gives it another five days."""
+        """Enabling one that the service has disabled, or another URL, gives it another five
+        days. What waits for one that is disabled fails, unless it is enabled again first."""
         stored = webhook_json(self.webhook)
         changes = self.read_body(WebhookSerializer, self.webhook, stored)
         verbs.change_webhook(webhook=self.webhook, changes=changes)
@@ -179,14 +180,16 @@ class DeliveryViewSet(WebhookEndpoint):
         return Response(delivery_json(delivery))
 
     def _find_delivery(self) -> Delivery:
-        """Locked, with its event, which would else be pruned meanwhile."""
+        """Locked, after its event, which would else be pruned or blanked meanwhile."""
         named = self.kwargs["delivery_id"]
         delivery = None
         if UUID_FORM.fullmatch(named):
+            events = Event.objects.filter(deliveries=named, project_id=self.project_id)
+            events.select_for_update(of=("self",)).first()
             delivery = (
                 Delivery.objects.filter(webhook=self.webhook, pk=named)
                 .select_related("event", "webhook")
-                .select_for_update(of=("event", "self"))
+                .select_for_update(of=("self",))
                 .first()
             )
         if delivery is None:
