@@ -119,7 +119,8 @@ def _tell_all(
             waiting.register(client, selectors.EVENT_READ)
         while waiting.get_map() and time.monotonic() - began < PATIENCE:
             for ready, _ in waiting.select(1.0):
-                if b"ticket.created" in ready.fileobj.recv(65536):  # type: ignore[union-attr]
+                assert isinstance(ready.fileobj, socket.socket)
+                if b"ticket.created" in ready.fileobj.recv(65536):
                     times.append(time.monotonic() - answered)
                     waiting.unregister(ready.fileobj)
     used = sum(process.cpu_times()[:2]) - cpu

@@ -113,7 +113,7 @@ WEBHOOK = {
     "disabled_reason": None,
 }
 # The base64 of a sentence that says that it is none.
-WEBHOOK_SECRET = "whsec_dGhpcyBpcyBhbiBleGFtcGxlIGFuZCBubyBzZWNyZXQ="  # noqa: S105
+WEBHOOK_SECRET = "whsec_dGhpcyBpcyBhbiBleGFtcGxlIGFuZCBubyBzZWNyZXQ="  # noqa: S105  (an example)
 DELIVERY = {
     "id": "01990a42-0000-7d10-8c3e-2f6a1b0c9d8e",
     "event_id": EVENT["id"],

@@ -1,6 +1,15 @@
 """What can go wrong, beyond what the framework names."""
 
+from psycopg import errors as postgres
 from rest_framework import exceptions, status
+
+# What may go well the second time: the other transaction is through, and a row that it
+# deleted between our check and our commit is refused by the check now.
+TRY_AGAIN = (
+    postgres.DeadlockDetected,
+    postgres.SerializationFailure,
+    postgres.ForeignKeyViolation,
+)
 
 
 class RequestTooLarge(exceptions.APIException):

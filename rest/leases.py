@@ -74,11 +74,6 @@ def full_key(name: str) -> str:
     return f"{settings.CACHE_KEY_PREFIX}:{name}"
 
 
-def read(keys: Sequence[str]) -> list[bytes | None]:
-    """The values of several keys in one round trip; None where there is none."""
-    return list(trusted(keys, call(lambda redis: redis.mget(keys))).values())
-
-
 def trusted(keys: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes | None]:
     """The values by their keys, without those that could not be forgotten yet."""
     found = zip(keys, values, strict=True)

@@ -9,7 +9,6 @@ from uuid import UUID
 from django.db import IntegrityError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from psycopg import errors as postgres
 from rest_framework import serializers
 from rest_framework.exceptions import MethodNotAllowed, ParseError
 from rest_framework.request import Request
@@ -20,18 +19,12 @@ from rest_framework.viewsets import ViewSetMixin
 from rest import idempotency
 from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
+from rest.exceptions import TRY_AGAIN
 from rest.fields import QueryParameters, StrictObject
 from rest.json import differing, dumps
 
 _SAFE = ("GET", "HEAD")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What may go well the second time: the other transaction is through, and a row that it
-# deleted between our check and our commit is refused by the check now.
-_TRY_AGAIN = (
-    postgres.DeadlockDetected,
-    postgres.SerializationFailure,
-    postgres.ForeignKeyViolation,
-)
 
 
 class Endpoint(ViewSetMixin, APIView):
@@ -71,7 +64,7 @@ class Endpoint(ViewSetMixin, APIView):
             with transaction.atomic():
                 return self.answer(request)
         except (OperationalError, IntegrityError) as exc:
-            if not isinstance(exc.__cause__, _TRY_AGAIN):
+            if not isinstance(exc.__cause__, TRY_AGAIN):
                 raise
         with transaction.atomic():
             return self.answer(request)

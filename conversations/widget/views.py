@@ -77,13 +77,17 @@ class WidgetEndpoint(Endpoint):
     permission_classes = []
     schema = WidgetSchema()
     project: PublicProject
+    # Stands for the caller in limits and stored answers; see `digest_of_credentials`.
+    digest: str | None
     seen: dict[str, bytes | None]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         token = request.META.get("HTTP_X_CONVERSATIONS_TOKEN", "")
         known = tokens.cache_key(token)
-        counted = self._counted(request, token)
+        given = _credentials(request)
+        self.digest = digest_of_credentials(token, given)
+        counted = self._counted(request)
         verdict = limits.take(counted, reading=[known, *self.cached_keys()])
         self.seen = verdict.values
         project = tokens.look_up(token, self.seen.get(known)) if token else None
@@ -95,18 +99,17 @@ class WidgetEndpoint(Endpoint):
             _is_among(origin, project) or _is_the_demos(origin, project, request)
         ):
             raise PermissionDenied("The widget may not be used on pages of this origin.")
-        check_identity(project, _credentials(request))
+        check_identity(project, given)
         if self.seen.get(known) is None:
             # Until the token was known to be one, the call was not counted.
             verdict = limits.take(counted)
         if verdict.wait:
             raise Throttled(verdict.wait)
 
-    def _counted(self, request: Request, token: str) -> list[Limit]:
-        digest = digest_of_credentials(token, _credentials(request))
+    def _counted(self, request: Request) -> list[Limit]:
         if request.method in _SAFE:
-            return [Limit(f"widget:poll:{digest}", _POLLS, 60)] if digest else []
-        return write_limits("widget", who=digest, network=client_network(request))
+            return [Limit(f"widget:poll:{self.digest}", _POLLS, 60)] if self.digest else []
+        return write_limits("widget", who=self.digest, network=client_network(request))
 
     def cached_keys(self) -> list[str]:
         """Cache keys that the action needs, and finds in `self.seen`."""
@@ -215,8 +218,7 @@ class SendView(WidgetEndpoint):
     is_repeatable = True
 
     def whose_idempotency_key(self) -> str:
-        token = self.request.META["HTTP_X_CONVERSATIONS_TOKEN"]
-        return f"widget:{digest_of_credentials(token, _credentials(self.request))}"
+        return f"widget:{self.digest}"
 
     def told_about(self, response: Response) -> Sequence[UUID]:
         return [response.data["ticket_id"]]

@@ -19,7 +19,6 @@ from uuid import UUID
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
-from psycopg import errors as postgres
 
 from projects.models import PendingClaims, Person, PersonDistinctId
 from projects.persons.rows import (
@@ -32,6 +31,7 @@ from projects.persons.rows import (
     size,
     without,
 )
+from rest.exceptions import TRY_AGAIN
 
 # What strangers can put into one person stays a fraction of what an API key can.
 MAX_CLAIMED_BYTES = 16 * 1024
@@ -40,11 +40,6 @@ MAX_CLAIMED_DISTINCT_IDS = 100
 # Claims that no worker has heard for so long are not heard at all.
 _KEPT = timedelta(days=1)
 _ATTEMPTS = 5
-_TRY_AGAIN = (
-    postgres.DeadlockDetected,
-    postgres.SerializationFailure,
-    postgres.ForeignKeyViolation,
-)
 _log = logging.getLogger(__name__)
 
 
@@ -118,7 +113,7 @@ def hear(*, project_id: int, claim: Claim) -> None:
         except _Overtaken:
             continue
         except (OperationalError, IntegrityError) as exc:
-            if not isinstance(exc.__cause__, _TRY_AGAIN):
+            if not isinstance(exc.__cause__, TRY_AGAIN):
                 raise
     _log.warning("A claim was dropped in project %s: it was overtaken each time", project_id)
 
