@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.test.utils import setup_databases, teardown_databases
 
+from conversations.models import Delivery
+from conversations.webhooks.models import DeliveryStatus
 from projects.models import ApiKey, Project
 from rest import leases
 from tests.api import ApiClient
@@ -37,6 +39,13 @@ def fast_hashes(settings: Any) -> None:
 def redis_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that broke Redis leaves the next one no closed circuit."""
     monkeypatch.setattr(leases, "_broken_until", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_to_deliver(database: None) -> Iterator[None]:
+    """A test that sends what is due sends its own alone, not what an earlier one left to retry."""
+    yield
+    Delivery.objects.filter(status=DeliveryStatus.PENDING).delete()
 
 
 @pytest.fixture(scope="session")
