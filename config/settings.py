@@ -151,6 +151,7 @@ MIDDLEWARE = [
     # Before all that may refuse a request: a page can read an error only with these headers.
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "rest.page_policy.PagePolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rest.paths.CanonicalPathMiddleware",
     # Refuses foreign hosts, and gives answers their length.
@@ -221,6 +222,10 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_COOKIES = env.bool("SECURE_COOKIES", PUBLIC_URL.startswith("https://"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+# Browsers that once got it never speak http to this host again, so it waits until
+# somebody is sure of https.
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 0, validate=validate.Range(min=0))
+CONTENT_SECURITY_POLICY = env.bool("CONTENT_SECURITY_POLICY", True)
 PASSWORD_RESET_TIMEOUT = int(timedelta(days=3).total_seconds())
 X_FRAME_OPTIONS = "DENY"
 
@@ -319,11 +324,14 @@ LOGGING = {
     "filters": {"request_id": {"()": "rest.request_id.RequestIDFilter"}},
     "formatters": {
         "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
+            "()": "rest.logs.JSONWithoutRows",
             "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
         },
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+        "text": {
+            "()": "rest.logs.WithoutRows",
+            "fmt": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        },
     },
     "handlers": {
         "stderr": {
