@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench soak lock widget venv widget-if-possible
+.PHONY: help run test lint schema bench soak lock audit widget venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -55,6 +55,14 @@ lock: venv ## pin the dependencies anew after a change of pyproject.toml (ARGS=-
 	"$$folder/bin/"$(LOCK) --extra dev -o requirements-dev.lock
 
 WIDGET := conversations/widget/js
+
+audit: venv ## look the dependencies up among the known vulnerabilities (needs the internet)
+	set -e; \
+	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	echo 'Fetching pip-audit ...'; \
+	$(PYTHON_IN_VENV) -m venv "$$folder"; "$$folder/bin/python" -m pip install -q pip-audit; \
+	echo 'Python'; "$$folder/bin/pip-audit" --strict --disable-pip --require-hashes -r requirements-dev.lock; \
+	echo 'npm'; cd $(WIDGET) && npm audit
 
 widget: ## install posthog-js, the customer's side, from npm
 	cd $(WIDGET) && npm ci --ignore-scripts
