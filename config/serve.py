@@ -7,6 +7,7 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
@@ -36,7 +37,7 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
     # to stop, so that the parent waits for it in vain. It has no requests yet and may just end.
     os.register_at_fork(after_in_child=_default_signals)
 
-    Server(
+    server = Server(
         target,
         address=host or settings.HOST,
         port=port or settings.PORT,
@@ -53,7 +54,12 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
         # What it has to report goes where the application's messages go, in the same form.
         log_level=LogLevels.warning,
         log_dictconfig=settings.LOGGING,
-    ).serve()
+    )
+    with tempfile.TemporaryDirectory(prefix="conversations-metrics-") as folder:
+        # There the processes leave their numbers for each other. The library looks at the
+        # variable when it is imported, which each of them does for itself.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        server.serve()
 
 
 def _default_signals() -> None:

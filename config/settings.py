@@ -312,6 +312,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     ],
 }
 
+# --- Metrics ---------------------------------------------------------------
+
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+
 # --- Logs --------------------------------------------------------------------
 
 LOG_LEVEL = env.str(

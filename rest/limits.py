@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rest import leases
+from rest import leases, metrics
 from rest.rates import Rate
 
 # Of a caller whose record says more or less than everybody's, the counters' names follow from
@@ -108,7 +108,10 @@ def take(
             lambda redis: redis.eval(_TAKE, len(reading), *reading, *arguments)
         )
     except leases.CacheDown:
+        metrics.RATE_LIMIT_FAIL_OPENS.inc()
         return Verdict(0, {})
+    if wait:
+        metrics.RATE_LIMIT_REFUSALS.inc()
     return Verdict(wait / 1000, leases.trusted(reading, values), _remaining(told))
 
 
@@ -120,8 +123,12 @@ def wait_for(limit: Limit) -> float:
             lambda redis: redis.pipeline(transaction=False).get(key).pttl(key).execute()
         )
     except leases.CacheDown:
+        metrics.RATE_LIMIT_FAIL_OPENS.inc()
         return 0
-    return max(0, left) / 1000 if int(used or 0) >= limit.quota else 0
+    if int(used or 0) < limit.quota:
+        return 0
+    metrics.RATE_LIMIT_REFUSALS.inc()
+    return max(0, int(left)) / 1000
 
 
 def _remaining(told: Sequence[Any]) -> tuple[Remaining, ...]:

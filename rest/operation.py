@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it can do its work."""
+"""Whether this process lives, whether it can do its work, and what it counts."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonR
 from django_redis import get_redis_connection
 from redis.exceptions import RedisError
 
+from rest.metrics import metrics
+
 
 class OperationMiddleware:
-    """Answers `/livez` and `/readyz` before anything else looks at the request.
+    """Answers `/livez`, `/readyz` and `/metrics` before anything else looks at the request.
 
-    Who asks is a health check, by whatever address it reaches this process: it need
+    Who asks is a health check or Prometheus, by whatever address it reaches this process: it need
     not know under which names the service is known.
     """
 
@@ -19,7 +21,7 @@ class OperationMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        answer = {"/livez": livez, "/readyz": readyz}.get(request.path_info)
+        answer = {"/livez": livez, "/readyz": readyz, "/metrics": metrics}.get(request.path_info)
         if answer is None:
             return self.get_response(request)
         if request.method not in ("GET", "HEAD"):
