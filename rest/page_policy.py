@@ -25,6 +25,6 @@ class PagePolicyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if settings.CONTENT_SECURITY_POLICY and not request.path_info.startswith("/api/projects/"):
+        if settings.CONTENT_SECURITY_POLICY and not request.path_info.startswith("/api/"):
             response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
