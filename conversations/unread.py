@@ -20,7 +20,7 @@ _LONGEST_SLEEP_SECONDS = 0.016
 _VOIDED_LEASES = 2
 
 
-def cache_key(project_id: int) -> str:
+def cache_key(project_id: int | str) -> str:
     return leases.full_key(f"unread:{project_id}")
 
 
