@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench soak lock widget venv widget-if-possible
+.PHONY: help run test lint schema bench soak lock widget typescript venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -14,7 +14,7 @@ WITHOUT_SERVERS := DATABASE_URL=postgresql://unused@127.0.0.1:1/unused REDIS_URL
 
 help: ## list what there is to do
 	echo 'Conversations. What there is to do:'
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	echo 'Variables: PORT=8001 HOST=0.0.0.0 DEMO=0 make run; ARGS="-k unread -x" make test; PYTHON=python3.12.'
 
 run: venv widget-if-possible ## start the service with PostgreSQL, Redis and demo data; Ctrl-C stops it all
@@ -59,6 +59,9 @@ WIDGET := conversations/widget/js
 widget: ## install posthog-js, the customer's side, from npm
 	cd $(WIDGET) && npm ci --ignore-scripts
 	cp $(WIDGET)/package-lock.json $(WIDGET)/node_modules/installed
+
+typescript: ## install what the tests make a TypeScript client with, from npm
+	cd tests/clients && npm ci --ignore-scripts
 
 # The service works without it, so whatever is missing is told, and no reason to stop.
 widget-if-possible:
