@@ -23,7 +23,7 @@ run: venv widget-if-possible ## start the service with PostgreSQL, Redis and dem
 test: venv widget-if-possible ## run the tests in parallel (ARGS="-k name")
 	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-lint: venv ## check format, style, types, missing migrations, and openapi.yaml
+lint: venv ## check format, style, types, missing migrations, openapi.yaml and what it breaks
 	set -e; \
 	echo 'ruff'; $(PYTHON_IN_VENV) -m ruff format --check .; $(PYTHON_IN_VENV) -m ruff check .; \
 	echo 'mypy'; $(PYTHON_IN_VENV) -m mypy; \
@@ -31,7 +31,8 @@ lint: venv ## check format, style, types, missing migrations, and openapi.yaml
 	echo 'openapi.yaml'; \
 	current=$$(mktemp); trap 'rm -f "$$current"' EXIT; \
 	$(WITHOUT_SERVERS) $(PYTHON_IN_VENV) manage.py spectacular --validate --fail-on-warn --file "$$current"; \
-	diff -u openapi.yaml "$$current" || { echo 'openapi.yaml is not current: run `make schema` and commit it.'; exit 1; }
+	diff -u openapi.yaml "$$current" || { echo 'openapi.yaml is not current: run `make schema` and commit it.'; exit 1; }; \
+	echo 'compatibility'; $(PYTHON_IN_VENV) -m tests.compatibility
 
 schema: venv ## write openapi.yaml anew
 	$(WITHOUT_SERVERS) $(PYTHON_IN_VENV) manage.py spectacular --validate --fail-on-warn --file openapi.yaml
