@@ -427,6 +427,11 @@ def finish(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     return result
 
 
+def is_anything(schema: dict[str, Any]) -> bool:
+    """Whether all JSON fits it; what begins with `x-` is no keyword."""
+    return all(key.startswith("x-") for key in schema)
+
+
 def tell_default(field: dict[str, Any], *, is_taken: bool) -> None:
     """Says to people what is meant by a field that is left out, and nothing to generators.
 
@@ -460,9 +465,10 @@ def name_enums(result: dict[str, Any]) -> None:
             return node
         if node == {"$ref": "#/components/schemas/NullEnum"}:
             return {"type": "null"}
-        if node.get("oneOf") == [{}, {"type": "null"}]:
-            # Null is among anything, so it would fit both, and so none.
-            node = {key: value for key, value in node.items() if key != "oneOf"}
+        match node:
+            case {"oneOf": [anything, {"type": "null"}], **rest} if is_anything(anything):
+                # Null is among anything, so it would fit both, and so none.
+                node = {**anything, **rest}
         if not is_component and isinstance(node.get("enum"), list):
             name = names.get(tuple(node["enum"]))
             if name and node.keys() <= {"enum", "type", "minLength"}:
