@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench soak lock audit widget venv widget-if-possible
+.PHONY: help run test lint schema bench soak lock audit widget typescript venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -14,7 +14,7 @@ WITHOUT_SERVERS := DATABASE_URL=postgresql://unused@127.0.0.1:1/unused REDIS_URL
 
 help: ## list what there is to do
 	echo 'Conversations. What there is to do:'
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	echo 'Variables: PORT=8001 HOST=0.0.0.0 DEMO=0 make run; ARGS="-k unread -x" make test; PYTHON=python3.12.'
 
 run: venv widget-if-possible ## start the service with PostgreSQL, Redis and demo data; Ctrl-C stops it all
@@ -23,7 +23,7 @@ run: venv widget-if-possible ## start the service with PostgreSQL, Redis and dem
 test: venv widget-if-possible ## run the tests in parallel (ARGS="-k name")
 	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-lint: venv ## check format, style, types, missing migrations, and openapi.yaml
+lint: venv ## check format, style, types, missing migrations, openapi.yaml and what it breaks
 	set -e; \
 	echo 'ruff'; $(PYTHON_IN_VENV) -m ruff format --check .; $(PYTHON_IN_VENV) -m ruff check .; \
 	echo 'mypy'; $(PYTHON_IN_VENV) -m mypy; \
@@ -31,7 +31,8 @@ lint: venv ## check format, style, types, missing migrations, and openapi.yaml
 	echo 'openapi.yaml'; \
 	current=$$(mktemp); trap 'rm -f "$$current"' EXIT; \
 	$(WITHOUT_SERVERS) $(PYTHON_IN_VENV) manage.py spectacular --validate --fail-on-warn --file "$$current"; \
-	diff -u openapi.yaml "$$current" || { echo 'openapi.yaml is not current: run `make schema` and commit it.'; exit 1; }
+	diff -u openapi.yaml "$$current" || { echo 'openapi.yaml is not current: run `make schema` and commit it.'; exit 1; }; \
+	echo 'compatibility'; $(PYTHON_IN_VENV) -m tests.compatibility
 
 schema: venv ## write openapi.yaml anew
 	$(WITHOUT_SERVERS) $(PYTHON_IN_VENV) manage.py spectacular --validate --fail-on-warn --file openapi.yaml
@@ -67,6 +68,9 @@ audit: venv ## look the dependencies up among the known vulnerabilities (needs t
 widget: ## install posthog-js, the customer's side, from npm
 	cd $(WIDGET) && npm ci --ignore-scripts
 	cp $(WIDGET)/package-lock.json $(WIDGET)/node_modules/installed
+
+typescript: ## install what the tests make a TypeScript client with, from npm
+	cd tests/clients && npm ci --ignore-scripts
 
 # The service works without it, so whatever is missing is told, and no reason to stop.
 widget-if-possible:

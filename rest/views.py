@@ -20,7 +20,7 @@ from rest import idempotency
 from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
 from rest.exceptions import TRY_AGAIN
-from rest.fields import QueryParameters, StrictObject
+from rest.fields import CommaList, QueryParameters, StrictObject
 from rest.json import differing, dumps
 
 _SAFE = ("GET", "HEAD")
@@ -97,6 +97,8 @@ class Endpoint(ViewSetMixin, APIView):
 
     def read_query(self, request: Request) -> dict[str, Any]:
         """The validated parameters; raises ValidationError for one that does not exist."""
+        serializer_class = self.query_serializers.get(str(self.action), QueryParameters)
+        _join_lists(request, serializer_class)
         given = request.query_params.dict()
         failures: dict[str, Any] = {
             name: [serializers.ErrorDetail("The parameter is given more than once.", "invalid")]
@@ -105,7 +107,6 @@ class Endpoint(ViewSetMixin, APIView):
         }
         for name in _not_utf8(request.META.get("QUERY_STRING", "")):
             failures[name] = [serializers.ErrorDetail("The value is not UTF-8.", "invalid")]
-        serializer_class = self.query_serializers.get(str(self.action), QueryParameters)
         if not given and serializer_class is QueryParameters:
             return {}
         serializer = serializer_class(data=given, context={"view": self})
@@ -141,6 +142,24 @@ class Endpoint(ViewSetMixin, APIView):
         if request.META.get(CUT_OFF):
             raise ParseError("The body ends before its end.")
         return request.data
+
+
+def _join_lists(request: Request, serializer_class: type[QueryParameters]) -> None:
+    """Makes `status=new&status=open` what it means, `status=new,open`, for all who read it after.
+
+    So the two are one list to a cursor as well, and the links of the answer are as short.
+    """
+    fields = serializer_class._declared_fields
+    lists = {
+        name: ",".join(values)
+        for name, values in request.query_params.lists()
+        if len(values) > 1 and isinstance(fields.get(name), CommaList)
+    }
+    if lists:
+        parameters: Any = request.query_params.copy()
+        for name, values in lists.items():
+            parameters[name] = values
+        request._request.GET = parameters
 
 
 def _not_utf8(query: str) -> list[str]:

@@ -144,6 +144,54 @@ def test_every_parameter_is_described(committed: Any) -> None:
     assert undescribed == set()
 
 
+# --- As generators of clients read it ---
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object in it."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    if isinstance(node, dict):
+        yield node
+    for child in children:
+        yield from nodes(child)
+
+
+def test_the_values_of_a_named_enum_stand_in_its_component_alone(committed: Any) -> None:
+    schemas = committed["components"]["schemas"]
+    named = [schema for schema in schemas.values() if "enum" in schema]
+    values = [tuple(node["enum"]) for node in nodes(committed) if "enum" in node]
+
+    assert len(named) > 10
+    assert {values.count(tuple(schema["enum"])) for schema in named} == {1}
+
+
+def test_null_is_a_type_and_no_enum(committed: Any) -> None:
+    assert not [name for name in committed["components"]["schemas"] if name.endswith("Enum")]
+    assert not [node for node in nodes(committed) if None in node.get("enum", [])]
+
+
+def test_no_field_has_a_default_that_a_generated_client_would_send(committed: Any) -> None:
+    """A change of one field would reset the others, and TypeScript would demand them all."""
+    fields = [
+        (name, field)
+        for name, schema in committed["components"]["schemas"].items()
+        for field, value in schema.get("properties", {}).items()
+        if "default" in value
+    ]
+    message = committed["components"]["schemas"]["MessageRequest"]["properties"]
+
+    assert fields == []
+    assert message["is_private"]["description"] == "Default: `false`."
+
+
+def test_a_generated_client_sends_no_order_where_a_view_has_one(committed: Any) -> None:
+    operation = committed["paths"]["/api/projects/{project_id}/conversations/tickets"]["get"]
+    [order_by] = [entry for entry in operation["parameters"] if entry["name"] == "order_by"]
+
+    assert "default" not in order_by["schema"]
+    assert len(order_by["schema"]["x-enum-varnames"]) == len(order_by["schema"]["enum"])
+
+
 # --- Served ---
 
 

@@ -540,6 +540,39 @@ def test_words_that_many_tickets_have_cost_two_queries_more_at_most(
     assert len(captured) == 5
 
 
+def test_a_list_may_be_given_as_repeated_parameters(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str
+) -> None:
+    """So clients that were generated from the schema send one."""
+    for status in ("new", "open", "pending"):
+        make_ticket(status=status)
+
+    repeated = reader.get(f"{tickets_url}?status=new&status=pending&order_by=ticket_number")
+
+    assert numbers(repeated) == [1, 3]
+
+
+def test_the_next_page_of_a_repeated_list_is_of_that_list(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str
+) -> None:
+    for status in ("new", "open", "pending"):
+        make_ticket(status=status)
+
+    repeated = reader.get(f"{tickets_url}?status=new&status=pending&order_by=ticket_number&limit=1")
+    following = reader.get(repeated.json()["next"].removeprefix("http://testserver"))
+
+    assert [ticket["ticket_number"] for ticket in following.json()["results"]] == [3]
+    assert following.json()["count"] == 2
+
+
+def test_each_value_of_a_repeated_list_must_mean_something(
+    reader: ApiClient, tickets_url: str
+) -> None:
+    response = reader.get(f"{tickets_url}?status=new&status=opne")
+
+    assert (response.status_code, response.json()["attr"]) == (400, "status")
+
+
 def test_a_cursor_of_another_filter_is_refused(
     reader: ApiClient, make_ticket: MakeTicket, tickets_url: str
 ) -> None:

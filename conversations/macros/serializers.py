@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from conversations import examples
 from conversations.messages.serializers import RichContentField
 from conversations.models import Macro, Priority, Status
-from conversations.tickets.serializers import MAX_CONTENT, AssigneeField, TagsField
+from conversations.tickets.serializers import MAX_CONTENT, AssigneeField, AssigneeIdField, TagsField
 from projects.serializers import AuthorSerializer, author_json
 from rest.fields import Moment, StrictObject, Text
 from rest.json import timestamp
@@ -28,10 +28,11 @@ class AssigneeReferenceSerializer(serializers.Serializer[Any]):
     """An agent (`id` is an integer) or a role (a UUID)."""
 
     type = serializers.ChoiceField(choices=["user", "role"])
-    id = serializers.JSONField()
+    id = AssigneeIdField()
 
 
 @kept_as_sent
+@extend_schema_serializer(component_name="MacroActions")
 class MacroActionsAsSentSerializer(MacroActionsSerializer):
     assignee = AssigneeReferenceSerializer(  # type: ignore[assignment]  # (narrower, on purpose)
         required=False, allow_null=True

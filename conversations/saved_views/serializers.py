@@ -13,6 +13,8 @@ from rest.fields import Moment, StrictObject, Text
 from rest.json import timestamp
 from rest.schema import kept_as_sent, with_example
 
+TAGS_MATCH = [("any", "any"), ("all", "all")]
+
 
 class SortingSerializer(serializers.Serializer[Any]):
     columnKey = serializers.CharField(help_text="A column of `order_by`.")  # noqa: N815
@@ -38,7 +40,7 @@ class ViewFiltersSerializer(serializers.Serializer[Any]):
     sla = serializers.CharField(required=False, allow_null=True)
     assignee = serializers.ListField(child=serializers.JSONField(), required=False, allow_null=True)
     tags = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
-    tagsMatch = serializers.ChoiceField(choices=["any", "all"], required=False, allow_null=True)  # noqa: N815
+    tagsMatch = serializers.ChoiceField(choices=TAGS_MATCH, required=False, allow_null=True)  # noqa: N815
     tagsExclude = serializers.ListField(  # noqa: N815
         child=serializers.CharField(), required=False, allow_null=True
     )

@@ -37,6 +37,7 @@ _COLUMNS = {
     "last_message_at": {"nullable": True},
     "priority": {"nullable": True},
 }
+_ORDERS = [sign + column for column in _COLUMNS for sign in ("", "-")]
 
 
 # --- What a parameter may say ------------------------------------------------
@@ -71,6 +72,21 @@ class AssigneeChoice(serializers.Field[Any, Any, Any, Any]):
         if not isinstance(agent, User):
             self.fail("not_signed_in")
         return agent.pk
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "enum": _ORDERS,
+        # What generated clients call them: of a `-` they can make no name.
+        "x-enum-varnames": [
+            name[1:].upper() + "_DESCENDING" if name.startswith("-") else name.upper()
+            for name in _ORDERS
+        ],
+    }
+)
+class OrderField(serializers.ChoiceField):
+    """A column, with `-` for descending."""
 
 
 class TagList(CommaList):
@@ -148,7 +164,9 @@ class TicketListQuery(PageQuery):
         serializers.ChoiceField(choices=[*Priority.choices, ("none", "none")]),
         help_text="One or several priorities; `none`: without one.",
     )
-    channel_source = serializers.ChoiceField(choices=ChannelSource.choices, required=False)
+    channel_source = serializers.ChoiceField(
+        choices=ChannelSource.choices, required=False, help_text="By which way it came."
+    )
     channel_detail = serializers.CharField(
         max_length=64, required=False, help_text="Exactly this, such as `widget_embedded`."
     )
@@ -187,11 +205,15 @@ class TicketListQuery(PageQuery):
     tags = TagList(help_text="Any of these tags; a JSON array or a comma-separated list.")
     tags_all = TagList(help_text="All of these tags.")
     tags_exclude = TagList(help_text="None of these tags.")
-    order_by = serializers.ChoiceField(
-        choices=[sign + column for column in _COLUMNS for sign in ("", "-")],
-        default="-updated_at",
-        help_text="`-` for descending. Nulls come last either way.",
+    order_by = OrderField(
+        choices=_ORDERS,
+        required=False,
+        help_text="`-` for descending; `-updated_at` when left out. Nulls come last either way.",
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        # No default of the field: generated clients send those, and would override a view's order.
+        return super().validate({"order_by": "-updated_at", **attrs})
 
     @cached_property
     def now(self) -> datetime:

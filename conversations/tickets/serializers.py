@@ -46,10 +46,15 @@ class AssignedRoleSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(read_only=True)
 
 
+@extend_schema_field({"type": ["integer", "string"]})
+class AssigneeIdField(serializers.Field[Any, Any, Any, Any]):
+    """The id of an agent, an integer, or of a role, a UUID."""
+
+
 class AssigneeSerializer(serializers.Serializer[Any]):
     """Who a ticket is assigned to: an agent (`id` is an integer) or a role (a UUID)."""
 
-    id = serializers.JSONField()
+    id = AssigneeIdField()
     type = serializers.ChoiceField(choices=["user", "role"])
     user = AssignedUserSerializer(read_only=True, allow_null=True)
     role = AssignedRoleSerializer(read_only=True, allow_null=True)

@@ -238,7 +238,9 @@ class WidgetSeenSerializer(serializers.Serializer[Any]):
 
 
 class WidgetTicketsQuery(WidgetCallerSerializer):
-    status = serializers.ChoiceField(choices=Status.choices, required=False)
+    status = serializers.ChoiceField(
+        choices=Status.choices, required=False, help_text="Only those in this state."
+    )
     limit = QueryInteger(default=DEFAULT_LIST, min_value=1, help_text="Above 100 is cut to 100.")
     offset = QueryInteger(
         default=0, min_value=0, max_value=2**31, help_text="So many are passed over."
@@ -306,11 +308,14 @@ class WidgetRestoreSerializer(serializers.Serializer[Any]):
     widget_session_id = Identifier()
 
 
+RESTORE_STATUSES = [(name, name) for name in ("success", "invalid", "used", "expired")]
+
+
 @kept_as_sent
 @with_example(response=examples.WIDGET_RESTORED)
 class WidgetRestoredSerializer(serializers.Serializer[Any]):
     """Session and tickets are there with `success` alone."""
 
-    status = serializers.ChoiceField(choices=["success", "invalid", "used", "expired"])
+    status = serializers.ChoiceField(choices=RESTORE_STATUSES)
     widget_session_id = serializers.UUIDField(required=False)
     migrated_ticket_ids = serializers.ListField(child=serializers.UUIDField(), required=False)
