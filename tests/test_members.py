@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from projects.models import SCOPES, Membership, Project, Role, User
+from projects.models import Membership, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
 
@@ -171,48 +170,3 @@ def test_a_bad_parameter_is_refused(
 
     body = response.json()
     assert (response.status_code, body["code"], body["attr"]) == (400, code, next(iter(query)))
-
-
-# --- Who may -----------------------------------------------------------------
-
-each_list = pytest.mark.parametrize(
-    ("method", "what"),
-    [(method, what) for method in ("GET", "HEAD") for what in ("members", "roles")],
-)
-
-
-@each_list
-def test_a_key_needs_the_scope(
-    client_for: ClientFor, project: Project, neighbour: Project, method: str, what: str
-) -> None:
-    url = f"/api/projects/{project.pk}/{what}"
-
-    for scope in SCOPES:
-        may = scope in ("project:read", "project:write", "*")
-        response = client_for(project, scope).request(method, url)
-        assert response.status_code == (200 if may else 403)
-    assert client_for(neighbour, "*").request(method, url).status_code == 403
-    assert ApiClient().request(method, url).status_code == 401
-
-
-@each_list
-def test_an_agent_may_with_a_membership(
-    project: Project, neighbour: Project, method: str, what: str
-) -> None:
-    client = ApiClient()
-    client.client = Client(raise_request_exception=False)
-    client.client.force_login(agent_of(project, "ada"))
-
-    assert client.request(method, f"/api/projects/{project.pk}/{what}").status_code == 200
-    assert client.request(method, f"/api/environments/@current/{what}/").status_code == 200
-    assert client.request(method, f"/api/projects/{neighbour.pk}/{what}").status_code == 403
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("what", ["members", "roles"])
-def test_other_methods_are_not_allowed(
-    api: ApiClient, project: Project, method: str, what: str
-) -> None:
-    response = api.request(method, f"/api/projects/{project.pk}/{what}", {})
-
-    assert response.status_code == 405

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from conversations.models import Ticket
-from projects.models import SCOPES, ApiKey, Membership, Person, PersonDistinctId, Project, User
+from projects.models import ApiKey, Person, PersonDistinctId, Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
 from tests.threads import at_once
@@ -733,127 +732,6 @@ def test_a_changed_person_does_not_move_the_ticket(
     now = api.get(f"{tickets_url}/{ticket['id']}").json()
     assert now["updated_at"] == ticket["updated_at"]
     assert now["person"]["name"] == changed["name"] == "Ada"
-
-
-# --- Who may -----------------------------------------------------------------
-
-ACTIONS: list[tuple[str, str, Any, str, int]] = [
-    ("GET", "", None, "person:read", 200),
-    ("HEAD", "", None, "person:read", 200),
-    ("POST", "", {"distinct_ids": ["u1"]}, "person:write", 200),
-    ("GET", "/{id}", None, "person:read", 200),
-    ("HEAD", "/{id}", None, "person:read", 200),
-    ("PATCH", "/{id}", {}, "person:write", 200),
-    ("DELETE", "/{id}", None, "person:write", 204),
-    ("POST", "/{id}/merge", {"person": "{other}"}, "person:write", 200),
-]
-each_action = pytest.mark.parametrize(
-    ("method", "below", "body", "scope", "status"),
-    ACTIONS,
-    ids=[f"{method} {below}" for method, below, *_ in ACTIONS],
-)
-
-
-@pytest.fixture
-def address(api: ApiClient, url: str) -> Any:
-    """Fills the ids of two persons into a path and a body of `ACTIONS`."""
-    one, two = make(api, url, "u1"), make(api, url, "u2")
-
-    def fill(below: str, body: Any) -> tuple[str, Any]:
-        body = json.loads(json.dumps(body).replace("{other}", two["id"]))
-        return url + below.replace("{id}", one["id"]), body
-
-    return fill
-
-
-@each_action
-def test_a_key_needs_the_scope_of_the_action(
-    client_for: ClientFor,
-    project: Project,
-    address: Any,
-    method: str,
-    below: str,
-    body: Any,
-    scope: str,
-    status: int,
-) -> None:
-    url, body = address(below, body)
-    enough = {scope, "*", scope.replace("read", "write")}
-
-    for other in [scope for scope in SCOPES if scope not in enough]:
-        response = client_for(project, other).request(method, url, body)
-        assert response.status_code == 403
-        if method != "HEAD":
-            detail = response.json()["detail"]
-            assert detail == f"API key missing required scope '{scope}'"
-    assert client_for(project, scope).request(method, url, body).status_code == status
-
-
-@each_action
-def test_others_are_refused(
-    client_for: ClientFor,
-    neighbour: Project,
-    address: Any,
-    method: str,
-    below: str,
-    body: Any,
-    scope: str,
-    status: int,
-) -> None:
-    url, body = address(below, body)
-
-    assert client_for(neighbour, "*").request(method, url, body).status_code == 403
-    assert ApiClient().request(method, url, body).status_code == 401
-
-
-@each_action
-def test_an_agent_may_with_a_membership(
-    project: Project,
-    address: Any,
-    method: str,
-    below: str,
-    body: Any,
-    scope: str,
-    status: int,
-) -> None:
-    url, body = address(below, body)
-    agent = User.objects.create_user(f"agent-{project.pk}@example.com")
-    client = ApiClient()
-    client.client = Client(raise_request_exception=False)
-    client.client.force_login(agent)
-
-    assert client.request(method, url, body).status_code == 403
-    Membership.objects.create(project=project, user=agent)
-    assert client.request(method, url, body).status_code == status
-
-
-@each_action
-def test_current_and_environments_and_a_final_slash_are_other_spellings(
-    api: ApiClient,
-    project: Project,
-    address: Any,
-    method: str,
-    below: str,
-    body: Any,
-    scope: str,
-    status: int,
-) -> None:
-    url, body = address(below, body)
-    url = url.replace(f"/api/projects/{project.pk}/", "/api/environments/@current/")
-
-    assert api.request(method, url + "/", body).status_code == status
-
-
-@pytest.mark.parametrize(
-    ("method", "below"),
-    [("PUT", ""), ("DELETE", ""), ("PUT", "/{id}"), ("POST", "/{id}"), ("GET", "/{id}/merge")],
-)
-def test_other_methods_are_not_allowed(
-    api: ApiClient, address: Any, method: str, below: str
-) -> None:
-    url, _ = address(below, None)
-
-    assert api.request(method, url).status_code == 405
 
 
 # --- What it costs -----------------------------------------------------------

@@ -13,16 +13,16 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from conversations.events.models import EventType
 from conversations.models import Delivery, Webhook
 from conversations.webhooks import verbs
-from projects.models import SCOPES, Project
+from projects.models import Project
 from rest.json import timestamp
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
 from tests.refusals import failures, refusal
-from tests.test_rights import NOBODY, endpoints
 from tests.threads import at_once
 from tests.webhooks import running_receiver, send, subscribe, webhooks_url_of
 
 URL = "https://example.com/hook"
+NOBODY = "01990a3c-6f3e-7c52-9d1b-4b8f6f0f2a11"
 
 
 @pytest.fixture
@@ -175,14 +175,6 @@ def test_one_that_is_not_there_is_not_found(api: ApiClient, url: str, name: str)
     assert refusal(api.get(f"{url}/{name}"))[:2] == (404, "not_found")
 
 
-def test_a_webhook_of_another_project_is_not_found(
-    client_for: ClientFor, neighbour: Project, webhook: Any
-) -> None:
-    stranger = client_for(neighbour, "*")
-
-    assert refusal(stranger.get(f"{webhooks_url_of(neighbour)}/{webhook['id']}"))[0] == 404
-
-
 # --- Secrets -----------------------------------------------------------------
 
 
@@ -255,113 +247,3 @@ def test_a_secret_is_not_rotated_away_from_receivers_that_have_24_hours(
     answers = [rotate(api, url, webhook).status_code for _ in range(5)]
 
     assert answers == [200, 200, 200, 200, 409]
-
-
-# --- Who may -----------------------------------------------------------------
-
-# Method, path below …/webhooks ({id}: the webhook's), body, scopes, status for who may.
-ACTIONS: list[tuple[str, str, Any, tuple[str, ...], int]] = [
-    ("GET", "", None, ("webhook:read",), 200),
-    ("POST", "", {"url": URL}, ("webhook:write", "ticket:read"), 201),
-    ("GET", "/{id}", None, ("webhook:read",), 200),
-    ("PATCH", "/{id}", {"enabled": False}, ("webhook:write", "ticket:read"), 200),
-    ("DELETE", "/{id}", None, ("webhook:write",), 204),
-    ("POST", "/{id}/rotate_secret", None, ("webhook:write", "ticket:read"), 200),
-    ("GET", "/{id}/deliveries", None, ("webhook:read", "ticket:read"), 200),
-    # Who may is told that there is no such delivery.
-    (
-        "POST",
-        f"/{{id}}/deliveries/{NOBODY}/replay",
-        None,
-        ("webhook:write", "ticket:read"),
-        404,
-    ),
-]
-each_action = pytest.mark.parametrize(
-    ("method", "below", "body", "scopes", "status"),
-    ACTIONS,
-    ids=[f"{method} {below}" for method, below, *_ in ACTIONS],
-)
-
-
-@each_action
-def test_a_key_needs_every_scope_of_the_action(
-    client_for: ClientFor,
-    project: Project,
-    url: str,
-    webhook: Any,
-    method: str,
-    below: str,
-    body: Any,
-    scopes: tuple[str, ...],
-    status: int,
-) -> None:
-    path = url + below.format(id=webhook["id"])
-
-    for missing in scopes:
-        enough = {missing, "*", missing.replace("read", "write")}
-        others = [scope for scope in SCOPES if scope not in enough]
-        response = client_for(project, *others).request(method, path, body)
-        assert refusal(response) == (403, "permission_denied", None)
-        assert response.json()["detail"] == f"API key missing required scope '{missing}'"
-    assert Webhook.objects.filter(project=project, enabled=True).count() == 1
-
-
-@each_action
-@pytest.mark.parametrize("key", ["scopes", "write", "*"])
-def test_a_key_with_every_scope_is_served(
-    client_for: ClientFor,
-    project: Project,
-    url: str,
-    webhook: Any,
-    key: str,
-    method: str,
-    below: str,
-    body: Any,
-    scopes: tuple[str, ...],
-    status: int,
-) -> None:
-    given = {
-        "scopes": scopes,
-        "write": [scope.replace("read", "write") for scope in scopes],
-        "*": ["*"],
-    }
-
-    client = client_for(project, *given[key])
-
-    assert client.request(method, url + below.format(id=webhook["id"]), body).status_code == status
-
-
-@each_action
-def test_nobody_else_is_served(
-    client_for: ClientFor,
-    neighbour: Project,
-    url: str,
-    webhook: Any,
-    method: str,
-    below: str,
-    body: Any,
-    scopes: tuple[str, ...],
-    status: int,
-) -> None:
-    path = url + below.format(id=webhook["id"])
-
-    assert ApiClient().request(method, path, body).status_code == 401
-    assert client_for(neighbour, "*").request(method, path, body).status_code == 403
-
-
-def test_the_table_has_every_method_of_every_route() -> None:
-    prefix = "api/projects/<str:project_id>/webhooks"
-    routed = {
-        (
-            method.upper(),
-            route.removeprefix(prefix)
-            .replace("<str:webhook_id>", "{id}")
-            .replace("<str:delivery_id>", NOBODY),
-        )
-        for route, _, actions in endpoints()
-        for method in actions
-        if route.startswith(prefix) and method != "head"
-    }
-
-    assert routed == {(method, below) for method, below, *_ in ACTIONS}
