@@ -700,6 +700,7 @@ WITHOUT_A_KEY = {
     "login": _SESSION,
     "logout": _SESSION,
     "set-password/<uidb64>/<token>": "a signed link that works once",
+    "favicon.ico": "nothing: it leads to a picture",
     "admin": _SESSION,
     "admin/…": "the session of a member of staff, who may see all projects; tried below",
 }
