@@ -5,7 +5,10 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.extensions import (
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema_serializer
@@ -13,13 +16,13 @@ from rest_framework import serializers
 
 _PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "project_id": (
-        {"type": "string", "pattern": "^(@current|[0-9]+)$"},
+        {"type": "string", "pattern": "^(@current|[0-9]{1,19})$"},
         "The project's id, or `@current`: the project that the API key belongs to.",
     ),
     "id": (
         {
             "type": "string",
-            "pattern": "^([0-9]+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$",
+            "pattern": "^([0-9]{1,19}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$",
         },
         "The ticket's UUID or its number.",
     ),
@@ -176,17 +179,37 @@ class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        items = auto_schema._map_serializer_field(self.target.child, direction)  # type: ignore[no-untyped-call]
+        auto_schema._insert_field_validators(self.target.child, items)  # type: ignore[no-untyped-call]
         return {
             "type": "array",
-            "items": auto_schema._map_serializer_field(self.target.child, direction),  # type: ignore[no-untyped-call]
+            "items": items,
             "minItems": 1,
             "maxItems": self.target.max_items,
         }
 
 
+class StrictObjectExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A body has no fields but its own; what is read-only may come back, and is ignored."""
+
+    target_class = "rest.fields.StrictObject"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+            self.target, direction, bypass_extensions=True
+        )
+        return {**schema, "additionalProperties": False} if direction == "request" else schema
+
+
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255},
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!-~]([ -~]{0,253}[!-~])?$",
+    },
     OpenApiParameter.HEADER,
     description="The same request with the same key is done once, and gets the same answer for "
     "24 hours.",

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from conversations import examples
 from conversations.messages.serializers import RichContentField
 from conversations.models import Macro, Priority, Status
-from conversations.tickets.serializers import MAX_CONTENT, AssigneeField, TagsField
+from conversations.tickets.serializers import MAX_CONTENT, AssigneeField, AssigneeIdField, TagsField
 from projects.serializers import AuthorSerializer, author_json
 from rest.fields import Moment, StrictObject, Text
 from rest.json import timestamp
@@ -24,11 +24,11 @@ class MacroActionsSerializer(StrictObject):
     assignee = AssigneeField(required=False, allow_null=True)
 
 
-class AssigneeReferenceSerializer(serializers.Serializer[Any]):
+class AssigneeReferenceSerializer(StrictObject):
     """An agent (`id` is an integer) or a role (a UUID)."""
 
     type = serializers.ChoiceField(choices=["user", "role"])
-    id = serializers.JSONField()
+    id = AssigneeIdField()
 
 
 @kept_as_sent

@@ -17,7 +17,13 @@ from rest.schema import with_example
 MAX_RICH_CONTENT_BYTES = 100_000
 
 
-@extend_schema_field({"type": ["object", "array", "string", "number", "boolean"], "items": {}})
+@extend_schema_field(
+    {
+        "type": ["object", "array", "string", "number", "boolean"],
+        "items": {},
+        "x-max-bytes": MAX_RICH_CONTENT_BYTES,
+    }
+)
 class RichContentField(serializers.Field[Any, Any, Any, Any]):
     """Any JSON of at most 100 KB, or null."""
 
