@@ -39,7 +39,7 @@ MAX_CONTENT = 10_000
 
 ASSIGNEE_ID = {
     "oneOf": [
-        {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**63 - 1},
+        {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63 - 1},
         {"type": "string", "format": "uuid"},
     ]
 }
