@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench soak lock audit widget typescript venv widget-if-possible
+.PHONY: help run test lint schema bench soak fuzz lock audit widget typescript venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -42,6 +42,9 @@ bench: venv ## measure the service beside a bare reference (ONLY=list, ARGS="--r
 
 soak: venv ## kill everything for a minute, and count what was lost (ARGS="--seconds 20")
 	exec $(PYTHON_IN_VENV) -m bench.soak $(ARGS)
+
+fuzz: venv ## hold the running service to openapi.yaml for 5 minutes (ARGS="--seconds 600 --seed 1")
+	exec $(PYTHON_IN_VENV) -m bench.fuzz $(ARGS)
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(ARGS) pyproject.toml

@@ -10,11 +10,15 @@ import sys
 import tempfile
 
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
 # Longer than any statement may run, so that only a client that stopped sending is cut off.
 KILL_TIMEOUT = 30
+# Of the request line and all headers together, where the server's own limit is 400 KiB. What is
+# larger is a 431, at the latest from twice as much on, since the server reads in growing pieces.
+MAX_HEADER_BYTES = 64 * 1024
 
 
 def main() -> None:
@@ -43,6 +47,7 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
         port=port or settings.PORT,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(max_buffer_size=MAX_HEADER_BYTES),
         websockets=False,
         workers=settings.WEB_WORKERS,
         blocking_threads=settings.WEB_THREADS,

@@ -3,6 +3,7 @@
 import re
 
 from django.contrib import admin
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import include, path
 from django.views import defaults
@@ -51,7 +52,10 @@ def _api_error(request: HttpRequest, exc: Exception) -> HttpResponse:
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     if _is_api(request):
         return _api_error(request, ParseError("The request could not be understood."))
-    return defaults.bad_request(request, exception)
+    page = defaults.bad_request(request, exception)
+    if isinstance(exception, RequestDataTooBig):
+        page.status_code = 413
+    return page
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:

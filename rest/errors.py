@@ -7,7 +7,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    TooManyFieldsSent,
+)
 from django.db import InterfaceError, OperationalError
 from drf_standardized_errors.handler import ExceptionHandler
 from psycopg import errors as postgres
@@ -30,6 +35,8 @@ class ErrorHandler(ExceptionHandler):
             return TimedOut() if isinstance(exc.__cause__, slow) else Unavailable()
         if isinstance(exc, RequestDataTooBig):
             return RequestTooLarge()
+        if isinstance(exc, TooManyFieldsSent):
+            return exceptions.ParseError("There are too many parameters.")
         if isinstance(exc, BadRequest | SuspiciousOperation):
             return exceptions.ParseError(str(exc) or "The request could not be understood.")
         return super().convert_known_exceptions(exc)

@@ -95,10 +95,28 @@ class QueryFlag(serializers.ChoiceField):
 class QueryInteger(serializers.IntegerField):
     """ASCII digits in a query; Python's own reading takes `1_000` and `٣` too."""
 
+    def __init__(self, *, max_value: int = 2**63 - 1, **kwargs: Any) -> None:
+        super().__init__(max_value=max_value, **kwargs)
+
     def to_internal_value(self, data: Any) -> int:
         if not isinstance(data, str) or not _WHOLE_NUMBER.fullmatch(data):
             self.fail("invalid")
         return int(data)
+
+
+class BoundedList(serializers.ListField):
+    """At most `max_length` entries, counted before any is looked at.
+
+    The framework looks at all of them first, and of very many each may be a failure to list.
+    """
+
+    max_length: int
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self.max_length:
+            message = self.error_messages["max_length"].format(max_length=self.max_length)
+            raise serializers.ValidationError(message, "max_length")
+        return super().to_internal_value(data)
 
 
 class CommaList(serializers.Field[Any, Any, Any, Any]):
@@ -142,7 +160,8 @@ class Moment(serializers.DateTimeField):
     """A point in time: in, ISO 8601 (naive values are UTC); out, UTC with microseconds and Z."""
 
     def to_internal_value(self, data: Any) -> datetime:
-        if not isinstance(data, str):
+        # Not all digits are ASCII, and the framework reads all of them.
+        if not isinstance(data, str) or not data.isascii():
             self.fail("invalid", format="ISO 8601")
         moment: datetime = super().to_internal_value(data)
         return moment

@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from django.conf import settings
-from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
+from rest_framework.exceptions import (
+    ErrorDetail,
+    ParseError,
+    UnsupportedMediaType,
+    ValidationError,
+)
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -51,6 +56,7 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        _refuse_encodings(parser_context["request"].META if parser_context else {})
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
             raise RequestTooLarge()
@@ -71,6 +77,20 @@ class StrictJSONParser(BaseParser):
             raise ParseError(f"The body is not JSON: {exc}.") from None
         _check_strings(value)
         return value
+
+
+def _refuse_encodings(headers: dict[str, Any]) -> None:
+    """Raises UnsupportedMediaType for a body that says it is packed (RFC 9110, section 15.5.16).
+
+    What its sender takes for gzip may happen to be JSON, and would be read as something else.
+    """
+    named = (
+        f"{headers.get('HTTP_CONTENT_ENCODING', '')},{headers.get('HTTP_TRANSFER_ENCODING', '')}"
+    )
+    for name in named.split(","):
+        if name.strip().lower() not in ("", "identity", "chunked"):
+            detail = "The body must not be compressed or otherwise encoded."
+            raise UnsupportedMediaType(name.strip(), detail)
 
 
 def _refuse_constant(name: str) -> NoReturn:

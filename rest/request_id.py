@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _KEY = re.compile(r"cvk_\w+")
+# Longer than any path of ours; a stranger's may have a thousand times as many characters.
+_MAX_LOGGED = 300
 _access = logging.getLogger("access")
 
 
@@ -52,7 +54,7 @@ class RequestIDMiddleware:
             response.headers["X-Request-ID"] = request_id
             _access.info(
                 "%s %s %d",
-                request.method,
+                str(request.method)[:20],
                 _loggable_path(request),
                 response.status_code,
                 extra={"duration_ms": round((time.perf_counter() - started) * 1000, 2)},
@@ -65,7 +67,7 @@ class RequestIDMiddleware:
 def _loggable_path(request: HttpRequest) -> str:
     if request.path_info.startswith("/api/"):
         # Somebody may have put a key where it does not belong.
-        path = _KEY.sub("cvk_...", request.path_info)
+        path = _KEY.sub("cvk_...", request.path_info)[:_MAX_LOGGED]
         # A line break or an escape sequence would be taken for a line of ours.
         return path.encode("unicode_escape").decode()
     if request.path_info in ("/livez", "/readyz"):

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.utils.module_loading import import_string
-from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.extensions import (
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from drf_spectacular.settings import spectacular_settings
@@ -16,13 +19,13 @@ from rest_framework import serializers
 
 _PATH_PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "project_id": (
-        {"type": "string", "pattern": "^(@current|[0-9]+)$"},
+        {"type": "string", "pattern": "^(@current|[0-9]{1,19})$"},
         "The project's id, or `@current`: the project that the API key belongs to.",
     ),
     "id": (
         {
             "type": "string",
-            "pattern": "^([0-9]+|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$",
+            "pattern": "^([0-9]{1,19}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})$",
         },
         "The ticket's UUID or its number.",
     ),
@@ -179,9 +182,11 @@ class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        items = auto_schema._map_serializer_field(self.target.child, direction)  # type: ignore[no-untyped-call]
+        auto_schema._insert_field_validators(self.target.child, items)  # type: ignore[no-untyped-call]
         return {
             "type": "array",
-            "items": auto_schema._map_serializer_field(self.target.child, direction),  # type: ignore[no-untyped-call]
+            "items": items,
             "minItems": 1,
             "maxItems": self.target.max_items,
         }
@@ -196,9 +201,27 @@ class QueryFlagExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         return {"type": "boolean"}
 
 
+class StrictObjectExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """A body has no fields but its own; what is read-only may come back, and is ignored."""
+
+    target_class = "rest.fields.StrictObject"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+            self.target, direction, bypass_extensions=True
+        )
+        return {**schema, "additionalProperties": False} if direction == "request" else schema
+
+
 _IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 255},
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!-~]([ -~]{0,253}[!-~])?$",
+    },
     OpenApiParameter.HEADER,
     description="The same request with the same key is done once, and gets the same answer for "
     "24 hours.",
@@ -445,13 +468,14 @@ def tell_default(field: dict[str, Any], *, is_taken: bool) -> None:
 
 
 def name_enums(result: dict[str, Any]) -> None:
-    """Lets the values of a named enum stand in its component alone, and null be no enum.
+    """Lets the values of a named enum stand in its component alone; null and '' are no enums.
 
     Generated clients then have one type for a ticket's status, also in parameters and lists,
     where the framework would leave one without a name in each place.
     """
     schemas = result["components"]["schemas"]
     schemas.pop("NullEnum", None)
+    schemas.pop("BlankEnum", None)
     for name, choices in spectacular_settings.ENUM_NAME_OVERRIDES.items():
         imported = import_string(choices)
         values = [value for value, _ in getattr(imported, "choices", imported)]
@@ -465,6 +489,8 @@ def name_enums(result: dict[str, Any]) -> None:
             return node
         if node == {"$ref": "#/components/schemas/NullEnum"}:
             return {"type": "null"}
+        if node == {"$ref": "#/components/schemas/BlankEnum"}:
+            return {"type": "string", "maxLength": 0}
         match node:
             case {"oneOf": [anything, {"type": "null"}], **rest} if is_anything(anything):
                 # Null is among anything, so it would fit both, and so none.

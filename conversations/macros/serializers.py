@@ -24,7 +24,7 @@ class MacroActionsSerializer(StrictObject):
     assignee = AssigneeField(required=False, allow_null=True)
 
 
-class AssigneeReferenceSerializer(serializers.Serializer[Any]):
+class AssigneeReferenceSerializer(StrictObject):
     """An agent (`id` is an integer) or a role (a UUID)."""
 
     type = serializers.ChoiceField(choices=["user", "role"])

@@ -17,7 +17,7 @@ from rest.schema import with_example
 MAX_RICH_CONTENT_BYTES = 100_000
 
 
-@extend_schema_field({})
+@extend_schema_field({"oneOf": [{"x-max-bytes": MAX_RICH_CONTENT_BYTES}]})
 class RichContentField(serializers.Field[Any, Any, Any, Any]):
     """Any JSON of at most 100 KB, or null."""
 

@@ -8,45 +8,83 @@ from rest_framework import serializers
 from conversations import examples
 from conversations.models import ChannelSource, Priority, SavedView, Status
 from conversations.saved_views.filters import ViewFilters
+from conversations.tickets.filters import (
+    ASSIGNEE_CHOICE,
+    COLUMNS,
+    DEADLINES,
+    MAX_BOUND,
+    MAX_SEARCH,
+    MAX_TAGS_OF_A_FILTER,
+)
+from conversations.tickets.serializers import ASSIGNEE_ID
 from projects.serializers import AuthorSerializer, author_json
 from rest.fields import Moment, StrictObject, Text
 from rest.json import timestamp
 from rest.schema import kept_as_sent, with_example
 
 TAGS_MATCH = [("any", "any"), ("all", "all")]
+SORT_COLUMNS = [(name, name) for name in COLUMNS]
+DIRECTIONS = [(1, "ascending"), (-1, "descending")]
+
+_REFERENCES = [
+    {
+        "type": "object",
+        "properties": {"type": {"type": "string", "enum": [type_]}, "id": id_},
+        "required": ["type", "id"],
+        "additionalProperties": False,
+    }
+    for type_, id_ in zip(("user", "role"), ASSIGNEE_ID["oneOf"], strict=True)
+]
 
 
-class SortingSerializer(serializers.Serializer[Any]):
-    columnKey = serializers.CharField(help_text="A column of `order_by`.")  # noqa: N815
-    order = serializers.IntegerField(min_value=-1, max_value=1, help_text="1 or -1.")
+@extend_schema_field({"oneOf": [ASSIGNEE_CHOICE, *_REFERENCES]})
+class AssigneeEntryField(serializers.Field[Any, Any, Any, Any]):
+    """As in the list's parameter, or as a ticket has it."""
+
+
+def _list_of(child: Any, max_length: int = 100) -> serializers.ListField:
+    return serializers.ListField(
+        child=child, max_length=max_length, required=False, allow_null=True
+    )
+
+
+def _text(max_length: int) -> serializers.CharField:
+    return serializers.CharField(
+        max_length=max_length, required=False, allow_null=True, allow_blank=True
+    )
+
+
+class SortingSerializer(StrictObject):
+    """By which column, and in which direction."""
+
+    columnKey = serializers.ChoiceField(  # noqa: N815
+        choices=SORT_COLUMNS, help_text="A column of `order_by`."
+    )
+    order = serializers.ChoiceField(choices=DIRECTIONS, help_text="1 or -1.")
 
 
 @kept_as_sent
-class ViewFiltersSerializer(serializers.Serializer[Any]):
+class ViewFiltersSerializer(StrictObject):
     """Filters with PostHog's keys; each means what the list's parameter means. Null, an
     empty text and an empty list stand for no filter."""
 
-    status = serializers.ListField(
-        child=serializers.ChoiceField(choices=Status.choices), required=False, allow_null=True
-    )
-    priority = serializers.ListField(
-        child=serializers.ChoiceField(choices=[*Priority.choices, ("none", "none")]),
-        required=False,
-        allow_null=True,
-    )
+    status = _list_of(serializers.ChoiceField(choices=Status.choices))
+    priority = _list_of(serializers.ChoiceField(choices=[*Priority.choices, ("none", "none")]))
     channel = serializers.ChoiceField(
-        choices=ChannelSource.choices, required=False, allow_null=True
+        choices=ChannelSource.choices, required=False, allow_null=True, allow_blank=True
     )
-    sla = serializers.CharField(required=False, allow_null=True)
-    assignee = serializers.ListField(child=serializers.JSONField(), required=False, allow_null=True)
-    tags = serializers.ListField(child=serializers.CharField(), required=False, allow_null=True)
+    sla = serializers.ChoiceField(
+        choices=DEADLINES, required=False, allow_null=True, allow_blank=True
+    )
+    assignee = _list_of(AssigneeEntryField())
+    tags = _list_of(serializers.CharField(max_length=200), max_length=MAX_TAGS_OF_A_FILTER)
     tagsMatch = serializers.ChoiceField(choices=TAGS_MATCH, required=False, allow_null=True)  # noqa: N815
-    tagsExclude = serializers.ListField(  # noqa: N815
-        child=serializers.CharField(), required=False, allow_null=True
+    tagsExclude = _list_of(  # noqa: N815
+        serializers.CharField(max_length=200), max_length=MAX_TAGS_OF_A_FILTER
     )
-    dateFrom = serializers.CharField(required=False, allow_null=True)  # noqa: N815
-    dateTo = serializers.CharField(required=False, allow_null=True)  # noqa: N815
-    search = serializers.CharField(required=False, allow_null=True)
+    dateFrom = _text(MAX_BOUND)  # noqa: N815
+    dateTo = _text(MAX_BOUND)  # noqa: N815
+    search = _text(MAX_SEARCH)
     snoozed = serializers.BooleanField(required=False, allow_null=True)
     unread = serializers.BooleanField(required=False, allow_null=True)
     sorting = SortingSerializer(required=False, allow_null=True)

@@ -25,10 +25,17 @@ from rest.fields import UUID_FORM, CommaList, Identifier, QueryFlag
 from rest.pagination import Order, PageQuery
 
 MAX_SEARCH = 200
+MAX_BOUND = 40
+MAX_TAGS_OF_A_FILTER = 50
+DEADLINES = [(name, name) for name in ("breached", "at-risk", "on-track")]
 _UUID = UUID_FORM.pattern
 _ASSIGNEE = re.compile(f"(unassigned|me|user:([0-9]{{1,19}})|role:({_UUID}))")
+ASSIGNEE_CHOICE = {
+    "type": "string",
+    "pattern": f"^(unassigned|me|user:[0-9]{{1,19}}|role:{_UUID})$",
+}
 _AT_RISK = timedelta(hours=1)
-_COLUMNS = {
+COLUMNS = {
     "updated_at": {},
     "created_at": {},
     "ticket_number": {"unique": True},
@@ -37,13 +44,13 @@ _COLUMNS = {
     "last_message_at": {"nullable": True},
     "priority": {"nullable": True},
 }
-_ORDERS = [sign + column for column in _COLUMNS for sign in ("", "-")]
+_ORDERS = [sign + column for column in COLUMNS for sign in ("", "-")]
 
 
 # --- What a parameter may say ------------------------------------------------
 
 
-@extend_schema_field({"type": "string", "pattern": f"^(unassigned|me|user:[0-9]+|role:{_UUID})$"})
+@extend_schema_field(ASSIGNEE_CHOICE)
 class AssigneeChoice(serializers.Field[Any, Any, Any, Any]):
     """`unassigned`, `me`, `user:<id>` or `role:<id>`, as a condition."""
 
@@ -95,7 +102,7 @@ class TagList(CommaList):
     default_error_messages = {"not_an_array": "Not a JSON array of texts."}
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(TagField(max_length=200), max_items=50, **kwargs)
+        super().__init__(TagField(max_length=200), max_items=MAX_TAGS_OF_A_FILTER, **kwargs)
 
     def items(self, data: str) -> list[Any]:
         if not data.lstrip().startswith("["):
@@ -121,7 +128,7 @@ class Bound(serializers.CharField):
         values = "`2026-01-31`, a time of ISO 8601, `all`, or relative: `-7d`, `-1mStart`, `dEnd`"
         super().__init__(
             required=False,
-            max_length=40,
+            max_length=MAX_BOUND,
             help_text=f"{help_text}: {values} (s, M: minutes, h, d, w, m, q, y). Without a time"
             " zone, the project's is meant.",
         )
@@ -196,7 +203,7 @@ class TicketListQuery(PageQuery):
         " of the customer's name or address, the subject, the tags or a message.",
     )
     sla = serializers.ChoiceField(
-        choices=["breached", "at-risk", "on-track"],
+        choices=DEADLINES,
         required=False,
         help_text="The deadline is over, within the next hour, or later.",
     )
@@ -316,7 +323,7 @@ _CONDITIONS: dict[str, Callable[[Any], Q]] = {
 
 def sorted_by(tickets: TicketQuerySet, order_by: str) -> tuple[TicketQuerySet, Order]:
     column = order_by.removeprefix("-")
-    options: dict[str, bool] = _COLUMNS[column]
+    options: dict[str, bool] = COLUMNS[column]
     if column == "priority":
         tickets, column = tickets.annotate(priority_rank=_PRIORITY_RANK), "priority_rank"
     return tickets, Order(column, descending=order_by.startswith("-"), **options)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any, NoReturn
-from uuid import UUID
 
 import orjson
 from django.db import models
@@ -16,7 +15,7 @@ from conversations.sla import SlaField
 from projects.models import Membership, Role
 from projects.persons import find_customers
 from projects.persons.serializers import PersonSerializer
-from rest.fields import UUID_FORM, Flag, Identifier, Moment, StrictObject, Text
+from rest.fields import UUID_FORM, BoundedList, Flag, Identifier, Moment, StrictObject, Text
 from rest.json import are_same, timestamp
 from rest.schema import with_example
 
@@ -31,11 +30,19 @@ POSTHOG_ONLY = (
 )
 MAX_TAGS = 100
 MAX_TRAITS = 50
-MAX_TRAITS_BYTES = 16 * 1024
+MAX_TRAIT_NAME = 200
+MAX_OBJECT_BYTES = 16 * 1024
 MAX_CONTENT = 10_000
 
 
 # --- The assignee ------------------------------------------------------------
+
+ASSIGNEE_ID = {
+    "oneOf": [
+        {"type": "integer", "format": "int64", "minimum": 0, "maximum": 2**63 - 1},
+        {"type": "string", "format": "uuid"},
+    ]
+}
 
 
 class AssignedUserSerializer(serializers.Serializer[Any]):
@@ -46,12 +53,12 @@ class AssignedRoleSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(read_only=True)
 
 
-@extend_schema_field({"type": ["integer", "string"]})
+@extend_schema_field(ASSIGNEE_ID)
 class AssigneeIdField(serializers.Field[Any, Any, Any, Any]):
     """The id of an agent, an integer, or of a role, a UUID."""
 
 
-class AssigneeSerializer(serializers.Serializer[Any]):
+class AssigneeSerializer(StrictObject):
     """Who a ticket is assigned to: an agent (`id` is an integer) or a role (a UUID)."""
 
     id = AssigneeIdField()
@@ -130,19 +137,35 @@ def _assignee_json(ticket: Ticket) -> dict[str, Any] | None:
 # --- Traits and tags ---------------------------------------------------------
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {}})
+@extend_schema_field(
+    {"type": "object", "additionalProperties": {}, "x-max-bytes": MAX_OBJECT_BYTES}
+)
 class ObjectField(serializers.Field[Any, Any, Any, Any]):
-    """Any JSON object."""
+    """Any JSON object of at most 16 KiB."""
 
-    default_error_messages = {"not_an_object": "Must be an object."}
+    default_error_messages = {
+        "not_an_object": "Must be an object.",
+        "too_large": "Larger than 16 KiB.",
+    }
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             self.fail("not_an_object")
+        if len(orjson.dumps(data)) > MAX_OBJECT_BYTES:
+            raise serializers.ValidationError(self.error_messages["too_large"], "max_length")
         return dict(data)
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {}, "maxProperties": MAX_TRAITS})
+TRAITS = {
+    "type": "object",
+    "additionalProperties": {},
+    "maxProperties": MAX_TRAITS,
+    "propertyNames": {"maxLength": MAX_TRAIT_NAME},
+    "x-max-bytes": MAX_OBJECT_BYTES,
+}
+
+
+@extend_schema_field(TRAITS)
 class TraitsField(ObjectField):
     """What the customer says of themself: bounded, with `name` and `email` as text."""
 
@@ -152,15 +175,13 @@ class TraitsField(ObjectField):
             raise serializers.ValidationError(
                 f"At most {MAX_TRAITS} traits are kept.", "max_length"
             )
-        if any(len(key) > 200 for key in traits):
+        if any(len(key) > MAX_TRAIT_NAME for key in traits):
             raise serializers.ValidationError(
-                "The name of a trait has at most 200 characters.", "max_length"
+                f"The name of a trait has at most {MAX_TRAIT_NAME} characters.", "max_length"
             )
         odd = [name for name in ("name", "email") if not isinstance(traits.get(name), str | None)]
         if odd:
             raise serializers.ValidationError(dict.fromkeys(odd, "Must be text or null."))
-        if len(orjson.dumps(traits)) > MAX_TRAITS_BYTES:
-            raise serializers.ValidationError("The traits are larger than 16 KiB.", "max_length")
         return traits
 
 
@@ -171,17 +192,17 @@ class TagField(Text):
         return super().to_internal_value(data).lower()
 
 
-class TagsField(serializers.ListField):
-    """Tags as they are kept: each once, sorted."""
+class TagsField(BoundedList):
+    """Tags as they are kept: each once, sorted. Ten times as many may be given, if some are the
+    same."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=TagField(max_length=200), **kwargs)
+        kwargs.setdefault("help_text", f"At most {MAX_TAGS}, each once.")
+        super().__init__(child=TagField(max_length=200), max_length=10 * MAX_TAGS, **kwargs)
 
     def to_internal_value(self, data: Any) -> list[str]:
-        # Some may be the same; but of very many each might be a failure to list.
-        many = isinstance(data, list) and len(data) > 10 * MAX_TAGS
-        tags = [] if many else sorted(set(super().to_internal_value(data)))
-        if many or len(tags) > MAX_TAGS:
+        tags = sorted(set(super().to_internal_value(data)))
+        if len(tags) > MAX_TAGS:
             raise serializers.ValidationError(f"At most {MAX_TAGS} tags are kept.", "max_length")
         return tags
 
@@ -191,24 +212,14 @@ class TagsField(serializers.ListField):
 MAX_BULK = 500
 
 
-class TicketIdsField(serializers.ListField):
-    """The UUIDs of tickets; of very many each might be a failure to list."""
-
-    default_error_messages = {"too_many": "At most {max_length} tickets are taken."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=Identifier(), allow_empty=False, max_length=MAX_BULK, **kwargs)
-
-    def to_internal_value(self, data: Any) -> list[UUID]:
-        if isinstance(data, list) and len(data) > MAX_BULK:
-            message = self.error_messages["too_many"].format(max_length=MAX_BULK)
-            raise serializers.ValidationError(message, "max_length")
-        ids: list[UUID] = super().to_internal_value(data)
-        return ids
-
-
 class BulkSerializer(StrictObject):
-    ids = TicketIdsField(help_text="Those of other projects are ignored.")
+    ids = BoundedList(
+        child=Identifier(),
+        allow_empty=False,
+        min_length=1,
+        max_length=MAX_BULK,
+        help_text="Those of other projects are ignored.",
+    )
 
 
 @with_example(request={"ids": [examples.TICKET["id"]], "status": "resolved"})

@@ -9,10 +9,13 @@ from conversations import examples
 from conversations.events.models import EventType
 from conversations.webhooks.addresses import BadUrl, check_url
 from conversations.webhooks.models import MAX_URL, Delivery, DeliveryStatus, Webhook
-from rest.fields import Flag, Moment, StrictObject, Text
+from rest.fields import BoundedList, Flag, Moment, StrictObject, Text
 from rest.json import timestamp
 from rest.pagination import PageQuery
 from rest.schema import with_example
+
+# There are fewer; some may be the same.
+MAX_EVENT_TYPES = 100
 
 
 @extend_schema_field({"type": "string", "format": "uri", "maxLength": MAX_URL})
@@ -26,11 +29,12 @@ class UrlField(Text):
         return url
 
 
-class EventTypesField(serializers.ListField):
+class EventTypesField(BoundedList):
     """Each once, in the order in which the types are named; empty: all of them."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(child=serializers.ChoiceField(choices=EventType.choices), **kwargs)
+        child = serializers.ChoiceField(choices=EventType.choices)
+        super().__init__(child=child, max_length=MAX_EVENT_TYPES, **kwargs)
 
     def to_internal_value(self, data: Any) -> list[str]:
         wanted = super().to_internal_value(data)

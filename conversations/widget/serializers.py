@@ -10,7 +10,7 @@ from rest_framework import serializers
 from conversations import examples
 from conversations.messages.serializers import RichContentField
 from conversations.models import AuthorType, Message, Status, Ticket
-from conversations.tickets.serializers import MAX_CONTENT, TraitsField
+from conversations.tickets.serializers import MAX_CONTENT, TRAITS, TraitsField
 from conversations.widget.polls import News
 from conversations.widget.verbs import MAX_CONTEXT, Sent
 from rest.fields import Identifier, Moment, QueryInteger, Text
@@ -64,7 +64,10 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {}, "maxProperties": 50})
+_SCALAR = {"type": ["string", "number", "boolean", "null"]}
+
+
+@extend_schema_field({**TRAITS, "additionalProperties": {**_SCALAR, "maxLength": _MAX_TRAIT}})
 class ScalarTraitsField(TraitsField):
     """Traits as text; what is null is left out."""
 
@@ -82,7 +85,14 @@ class ScalarTraitsField(TraitsField):
         return super().to_internal_value(data)
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {}, "maxProperties": MAX_CONTEXT})
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": _SCALAR,
+        "maxProperties": MAX_CONTEXT,
+        "x-max-bytes": _MAX_CONTEXT_BYTES,
+    }
+)
 class ContextField(serializers.Field[Any, Any, Any, Any]):
     """What is known of the visit, such as the address of the page; what is null is left out."""
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from conversations.events.actors import Actor
 from conversations.messages.verbs import post_message
 from conversations.models import AuthorType, ChannelSource, Ticket
-from conversations.tickets.serializers import MAX_TRAITS, MAX_TRAITS_BYTES
+from conversations.tickets.serializers import MAX_OBJECT_BYTES, MAX_TRAITS
 from conversations.tickets.verbs import open_ticket, update_ticket
 from conversations.widget.access import Caller
 from projects.models import new_uuid
@@ -64,7 +64,7 @@ def send_message(
             return _open(project, caller, content, distinct_id, traits, session_id, session_context)
         changes: dict[str, Any] = {}
         said = {**ticket.anonymous_traits, **traits}
-        if len(said) <= MAX_TRAITS and len(orjson.dumps(said)) <= MAX_TRAITS_BYTES:
+        if len(said) <= MAX_TRAITS and len(orjson.dumps(said)) <= MAX_OBJECT_BYTES:
             changes["anonymous_traits"] = said
         if session_id:
             changes["session_id"] = session_id

@@ -7,7 +7,15 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from projects.persons.rows import MAX_PROPERTIES_BYTES
-from rest.fields import Identifier, Moment, QueryFlag, QueryParameters, StrictObject, Text
+from rest.fields import (
+    BoundedList,
+    Identifier,
+    Moment,
+    QueryFlag,
+    QueryParameters,
+    StrictObject,
+    Text,
+)
 from rest.json import differing
 from rest.pagination import PageQuery
 from rest.schema import with_example
@@ -31,7 +39,14 @@ NEW_PERSON = {
 }
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {}})
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {},
+        "propertyNames": {"maxLength": MAX_PROPERTY_NAME},
+        "x-max-bytes": MAX_PROPERTIES_BYTES,
+    }
+)
 class PropertiesField(serializers.Field[Any, Any, Any, Any]):
     """What is known of a person: any JSON under each name."""
 
@@ -69,8 +84,8 @@ class DistinctIdField(Text):
         return distinct_id
 
 
-class DistinctIdsField(serializers.ListField):
-    """Each once, in the order given; of very many each might be a failure to list."""
+class DistinctIdsField(BoundedList):
+    """Each once, in the order given."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -78,10 +93,6 @@ class DistinctIdsField(serializers.ListField):
         )
 
     def to_internal_value(self, data: Any) -> list[str]:
-        if isinstance(data, list) and len(data) > MAX_DISTINCT_IDS:
-            raise serializers.ValidationError(
-                f"At most {MAX_DISTINCT_IDS} distinct ids are taken.", "max_length"
-            )
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 

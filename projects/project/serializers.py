@@ -6,7 +6,7 @@ from django.core.validators import MaxLengthValidator
 from rest_framework import serializers
 
 from projects.models import Project
-from rest.fields import Flag, StrictObject, Text
+from rest.fields import BoundedList, Flag, StrictObject, Text
 from rest.json import differing
 from rest.schema import with_example
 
@@ -46,8 +46,8 @@ def _text(name: str, **options: Any) -> Text:
     )
 
 
-class DomainsField(serializers.ListField):
-    """Host names, each once, in the order given; of very many each might be a failure to list."""
+class DomainsField(BoundedList):
+    """Host names, each once, in the order given."""
 
     def __init__(self, **kwargs: Any) -> None:
         column: Any = Project._meta.get_field("widget_domains")
@@ -56,10 +56,6 @@ class DomainsField(serializers.ListField):
         super().__init__(child=child, max_length=MAX_DOMAINS, **kwargs)
 
     def to_internal_value(self, data: Any) -> list[str]:
-        if isinstance(data, list) and len(data) > MAX_DOMAINS:
-            raise serializers.ValidationError(
-                f"At most {MAX_DOMAINS} domains are kept.", "max_length"
-            )
         return list(dict.fromkeys(super().to_internal_value(data)))
 
 

@@ -1,0 +1,52 @@
+"""What schemathesis finds when it holds the running service to the committed schema.
+
+The requests follow from the seed, so that a failure comes again; the time is bounded all the same,
+for a machine that is busy. `make fuzz` has other requests each time, and more of them.
+"""
+
+import subprocess
+
+import pytest
+
+from bench import fuzz
+from bench.stack import UNLIMITED
+from config import embedded
+from projects.models import ApiKey, Membership, Project, Role, User
+from tests.service import running_service, service_environment
+
+SEED = 20261122
+
+
+@pytest.mark.parametrize(
+    ("seconds", "options"),
+    [
+        # Each bound of each field and parameter, from within and from without, and each method.
+        (30, ["--phases=examples,coverage"]),
+        # Chains, along which what one answer names is in the next request.
+        (10, ["--phases=stateful", "--max-examples=8"]),
+    ],
+    ids=["alone", "in chains"],
+)
+def test_the_service_keeps_to_its_schema(
+    project: Project, seconds: int, options: list[str]
+) -> None:
+    agent = User.objects.create_user(f"agent{project.pk}@team.example")
+    Membership.objects.create(project=project, user=agent)
+    Role.objects.create(project=project, name="Billing")
+    _, key = ApiKey.issue(project=project, label="fuzz", scopes=["*"], rate_limits=[UNLIMITED])
+    with running_service(TRUSTED_PROXIES=fuzz.TRUSTED_PROXIES) as service:
+        done = subprocess.run(
+            [*fuzz.command(service.url, SEED, seconds), *options, "--no-color"],
+            cwd=embedded.CHECKOUT,
+            env={
+                **service_environment(),
+                "FUZZ_KEY": key,
+                "FUZZ_TOKEN": project.public_token,
+            },
+            capture_output=True,
+            text=True,
+            timeout=seconds + 120,
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "60 selected / 61 total" in done.stdout, "Fewer operations are asked than there are."
