@@ -60,7 +60,7 @@ def test_every_folder_of_the_map_exists() -> None:
     table = README.split("| folder |")[1].split("\n\n")[0]
     folders = re.findall(r"^\| `(\w+)/` \|", table, re.M)
 
-    assert folders == ["config", "rest", "projects", "conversations", "tests", "bench"]
+    assert folders == ["config", "rest", "projects", "conversations", "tests", "bench", "docs"]
     assert all((ROOT / folder).is_dir() for folder in folders)
 
 

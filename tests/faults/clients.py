@@ -20,6 +20,7 @@ from tests.service import Service
 
 PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 30.0
+KINDS = {"write", "message", "list", "unread", "cached"}
 # A response that takes longer is none: nobody waits for so long.
 ANSWER_SECONDS = 30.0
 
@@ -119,14 +120,20 @@ class Clients:
             except Exception as error:
                 self.broken.append(f"{kind.__name__}: {error!r}")
 
+    def wait_until_each_is_answered(self, *, since: float) -> None:
+        """Waits until every kind of request has been asked and answered, well or not."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not {a.kind for a in self.answers[:] if a.began > since} >= KINDS:
+            assert time.monotonic() < deadline, self.broken[-5:]
+            time.sleep(0.02)
+
     def wait_until_well(self, *, since: float) -> float:
         """Waits until every kind of request was answered well; seconds from `since` to then."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        kinds = {"write", "message", "list", "unread", "cached"}
         while True:
             latest = {answer.kind: answer for answer in self.answers[:]}
             after = [a for a in latest.values() if a.is_good and a.began > since]
-            if kinds <= {answer.kind for answer in after}:
+            if {answer.kind for answer in after} >= KINDS:
                 bad = [a.ended for a in self.answers[:] if not a.is_good and a.ended > since]
                 return max([since, *bad]) - since
             assert time.monotonic() < deadline, (latest, self.broken[-5:])
