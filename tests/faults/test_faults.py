@@ -3,6 +3,7 @@
 Real clients ask the real web server. docs/reliability.md says for operators what is seen here.
 """
 
+import functools
 import json
 import os
 import time
@@ -51,7 +52,16 @@ class Network:
 
 @pytest.fixture(scope="module")
 def web(database: None) -> Iterator[Service]:
-    with running_service(STATEMENT_TIMEOUT=str(STATEMENT_SECONDS)) as running:
+    """For the faults of PostgreSQL, where cached counts are promised: a busy machine may keep
+    Redis waiting for longer than REDIS_TIMEOUT usually is."""
+    with running_service(STATEMENT_TIMEOUT=str(STATEMENT_SECONDS), REDIS_TIMEOUT="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def web_as_usual(database: None) -> Iterator[Service]:
+    """For the faults of Redis."""
+    with running_service() as running:
         yield running
 
 
@@ -64,7 +74,7 @@ def network(database: None) -> Iterator[Network]:
             port = int(url.rpartition(":")[2].partition("/")[0])
             proxy = proxies[variable] = stack.enter_context(running_proxy(port))
             addresses[variable] = url.replace(f":{port}/", f":{proxy.port}/")
-        environment = {**addresses, "WEB_WORKERS": "1", "WEB_THREADS": "8"}
+        environment = {**addresses, "WEB_WORKERS": "1", "WEB_THREADS": "8", "REDIS_TIMEOUT": "1"}
         service = stack.enter_context(running_service(**environment))
         yield Network(service, proxies["REDIS_URL"], proxies["DATABASE_URL"])
 
@@ -76,13 +86,25 @@ class Servers:
     postgres: Server
     redis: Server
     network: Callable[[], Network]
+    web: Callable[[], Service]
+    web_as_usual: Callable[[], Service]
+
+    def service_for(self, fault: "Fault") -> Service:
+        if fault.behind_proxies:
+            return self.network().service
+        return self.web_as_usual() if fault.limited else self.web()
 
 
 @pytest.fixture
 def servers(
     postgres_server: Server, redis_server: Server, request: pytest.FixtureRequest
 ) -> Iterator[Servers]:
-    yield Servers(postgres_server, redis_server, lambda: request.getfixturevalue("network"))
+    # Each is started when the first test needs it.
+    services = [
+        functools.partial(request.getfixturevalue, name)
+        for name in ("network", "web", "web_as_usual")
+    ]
+    yield Servers(postgres_server, redis_server, *services)
     # What is left of the connection may be of a server that is no more.
     connection.close()
 
@@ -249,10 +271,11 @@ FAULTS = [
         limited=KEPT,
     ),
     Fault(
-        "Redis takes 1 s, beyond `REDIS_TIMEOUT`",
-        redis_is_slow(1.0),
+        "Redis takes 2 s, beyond `REDIS_TIMEOUT`",
+        redis_is_slow(2.0),
         "As if it hung.",
-        longest=1.5,
+        longest=4.0,
+        lasts=3.0,
         recovers_within=2.0,
         behind_proxies=True,
         limited=LET_THROUGH,
@@ -313,9 +336,9 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_clients_see_what_the_document_says_and_nothing_is_lost(
-    fault: Fault, web: Service, servers: Servers, project: Project, neighbour: Project
+    fault: Fault, servers: Servers, project: Project, neighbour: Project
 ) -> None:
-    service = servers.network().service if fault.behind_proxies else web
+    service = servers.service_for(fault)
     clients = Clients(service, busy=project, quiet=neighbour)
     once_a_minute = caller_for(service, neighbour, "1/minute")
     connection.close()
@@ -407,9 +430,9 @@ def times(answers: list[Answer]) -> str:
 
 
 def test_a_restart_of_postgresql_that_nobody_met_is_noticed_by_nobody(
-    web: Service, servers: Servers, project: Project
+    servers: Servers, project: Project
 ) -> None:
-    caller = caller_for(web, project)
+    caller = caller_for(servers.web(), project)
     # As many as reach the threads of both processes, which keep their connections.
     ask = [lambda: caller.ask("GET", tickets_url_of(project))[0]] * 8
     assert set(at_once(*ask)) == {"200"}
