@@ -58,7 +58,8 @@ def hold(seen: Row | ProcessRow) -> None:
     if _IS_WRITING:
         DOCUMENT.write_text(text.replace(row[0], line))
         return
-    assert _without_times(row[0], seen) == _without_times(line, seen)
+    promised, found = _without_times(row[0], seen), _without_times(line, seen)
+    assert promised == found, f"{DOCUMENT.name} says {promised}, and seen was {found}"
 
 
 def _without_times(line: str, row: Row | ProcessRow) -> list[str]:
