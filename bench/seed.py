@@ -23,6 +23,7 @@ def seed(tickets: int) -> Seeds:
     with connection.cursor() as cursor:
         # The service's own limits are for requests.
         cursor.execute("SET statement_timeout = 0")
+        cursor.db.connection.patience = None
     agents = [User.objects.create_user(f"agent{n}@team.example") for n in range(5)]
     for number in range(NEIGHBOURS):
         _fill(_project(f"Neighbour {number}", agents), max(10, tickets // 20))

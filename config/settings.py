@@ -62,8 +62,16 @@ DATABASES: dict[str, Any] = {
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
     raise ValueError("DATABASE_URL must name a PostgreSQL database (postgresql://…)")
+# The same, with an end to waiting for a server that hangs.
+DATABASES["default"]["ENGINE"] = "rest.postgresql"
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=3,
+    # A network or a machine that is gone answers nothing; the system would wait for a quarter
+    # of an hour, or two hours where nothing was sent.
+    tcp_user_timeout=10_000,
+    keepalives_idle=10,
+    keepalives_interval=3,
+    keepalives_count=3,
     # A transaction that its client forgot would hold back every reader of events
     # and every vacuum, so the server ends it.
     options=(

@@ -218,6 +218,13 @@ class _AtCommit:
             pipeline.execute()
 
 
+def forget_in_doubt(hooks: Sequence[Callable[[], object]]) -> None:
+    """Drops what these hooks of a transaction would have, after a commit without an answer."""
+    for hook in hooks:
+        if isinstance(hook, _AtCommit):
+            hook()
+
+
 def forget_now(keys: Sequence[str]) -> None:
     """Drops the values and voids the leases, or raises `CacheDown`."""
     try:

@@ -14,6 +14,7 @@ from conversations.models import Delivery
 from conversations.webhooks.models import DeliveryStatus
 from projects.models import ApiKey, Project
 from rest import leases
+from rest.postgresql import base as postgresql
 from tests.api import ApiClient
 from tests.service import Service, running_service
 
@@ -52,6 +53,12 @@ def nothing_left_to_deliver(database: None) -> Iterator[None]:
     """A test that sends what is due sends its own alone, not what an earlier one left to retry."""
     yield
     Delivery.objects.filter(status=DeliveryStatus.PENDING).delete()
+
+
+@pytest.fixture(autouse=True)
+def postgres_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that let PostgreSQL hang leaves the next one no pause."""
+    monkeypatch.setattr(postgresql, "_hung_until", 0.0)
 
 
 @pytest.fixture(scope="session")

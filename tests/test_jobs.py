@@ -301,42 +301,6 @@ def backends(query: str, application: str = "%") -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_it_goes_on_after_postgresql_was_restarted(
-    postgres_server: Server, make_ticket: MakeTicket
-) -> None:
-    ticket = snoozed_before_now(make_ticket)
-    enqueue(jobs.wake_tickets)
-    with running_worker() as worker:
-        wait_for(lambda: is_awake(ticket), worker)
-        connection.close()
-        postgres_server.kill()
-        postgres_server.start()
-        ticket = snoozed_before_now(make_ticket)
-
-        # Its threads have their connections from before.
-        for _ in range(8):
-            enqueue(jobs.wake_tickets)
-        wait_for(lambda: is_awake(ticket), worker)
-
-        assert worker.process.poll() is None
-
-
-def test_it_waits_for_a_postgresql_that_is_away_longer(
-    postgres_server: Server, make_ticket: MakeTicket
-) -> None:
-    ticket = snoozed_before_now(make_ticket)
-    with running_worker() as worker:
-        wait_for(lambda: backends("LISTEN %"), worker)
-        connection.close()
-        postgres_server.kill()
-        wait_for(lambda: "The worker lost PostgreSQL" in worker.log.read_text(), worker)
-        postgres_server.start()
-
-        enqueue(jobs.wake_tickets)
-        wait_for(lambda: is_awake(ticket), worker)
-        assert worker.process.poll() is None
-
-
 def test_it_can_be_stopped_while_postgresql_is_away(postgres_server: Server) -> None:
     connection.close()
     postgres_server.stop()

@@ -12,11 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from config.embedded import Server
 from conversations.events.models import Event
 from projects.models import ApiKey, Membership, Project, User
 from tests.api import ApiClient
@@ -488,23 +487,6 @@ def test_when_the_process_stops_its_streams_end(
 # --- What fails --------------------------------------------------------------
 
 
-def test_without_redis_it_comes_a_little_later(
-    redis_server: Server, listen: Listen, make_ticket: MakeTicket
-) -> None:
-    with listen() as stream:
-        assert stream.count() == 0
-        redis_server.stop()
-        make_ticket(message="Hi")
-        assert {stream.next().event for _ in range(3)} == {
-            "ticket.created",
-            "message.created",
-            "unread_count",
-        }
-        redis_server.start()
-        make_ticket()
-        assert stream.event()["type"] == "ticket.created"
-
-
 def test_what_nobody_told_it_finds_by_itself(
     listen: Listen, make_ticket: MakeTicket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -513,40 +495,6 @@ def test_what_nobody_told_it_finds_by_itself(
         assert stream.count() == 0
         make_ticket(message="Hi")
         assert stream.event()["type"] == "ticket.created"
-
-
-def test_a_restart_of_postgresql_loses_nothing(
-    postgres_server: Server,
-    stream_service: Service,
-    listen: Listen,
-    reader: ApiClient,
-    project: Project,
-    make_ticket: MakeTicket,
-) -> None:
-    with listen() as stream:
-        assert stream.count() == 0
-        connection.close()
-        postgres_server.kill()
-        postgres_server.start()
-        ticket = make_ticket()
-        assert stream.event()["ticket_id"] == ticket["id"]
-
-    assert "Traceback" not in stream_service.log.read_text()
-
-
-def test_it_ends_when_its_right_can_not_be_checked_any_more(
-    postgres_server: Server, listen: Listen
-) -> None:
-    with listen() as stream:
-        assert stream.count() == 0
-        began = time.monotonic()
-        postgres_server.pause()
-        stream.wait_for_the_end()
-        assert time.monotonic() - began < 15
-
-        postgres_server.resume()
-    with listen() as stream:
-        assert stream.count() == 0
 
 
 def test_its_log_names_the_request_and_no_secret(
