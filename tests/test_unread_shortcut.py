@@ -110,11 +110,9 @@ def test_without_postgresql_it_is_unavailable_as_on_the_whole_way(
     # Not in Redis yet, so that PostgreSQL is asked for the key.
     caller = client_for(project, "*")
     connection.close()
-    monkeypatch.setitem(connection.settings_dict, "PORT", "1")
-    try:
+    with monkeypatch.context() as patched:
+        patched.setitem(connection.settings_dict, "PORT", "1")
         answer = caller.get(unread_count_url)
-    finally:
-        connection.close()
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["Retry-After"]
