@@ -1095,6 +1095,28 @@ def test_erasing_a_person_blanks_what_receivers_answered(
     assert "Ada" not in str(deliveries_of(api, project, webhook))
 
 
+def test_erasing_a_person_drops_what_was_told_of_such_an_answer(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    only: Only,
+) -> None:
+    receiver.answer = answering(200, body=b"Hello Ada")
+    persons = f"/api/projects/{project.pk}/persons"
+    person = api.post(persons, {"distinct_ids": ["u1"]}).json()
+    make_ticket(distinct_id="u1")
+    send()
+    url = f"{webhooks_url_of(project)}/{webhook['id']}/deliveries/{only()['id']}/replay"
+    assert b"Ada" in api.request("POST", url, idempotency_key="one").content
+
+    api.delete(f"{persons}/{person['id']}")
+
+    again = api.request("POST", url, idempotency_key="one")
+    assert (again.status_code, again.json()["response_body"]) == (200, "")
+
+
 GREETING = verbs.Outcome(timedelta(seconds=1), 200, body="Hello Ada")
 
 
