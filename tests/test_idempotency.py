@@ -19,6 +19,7 @@ from tests.isolation import Room, Route, furnished, names_of, project_routes
 from tests.jobs import enqueue, run_jobs
 from tests.refusals import refusal
 from tests.threads import InBackground, Pause, at_once
+from tests.widget import Browser
 
 # A body for each POST of the project API that may be repeated, by its path below the project.
 BODIES: dict[str, Callable[[Room], Any]] = {
@@ -252,29 +253,80 @@ def test_a_ticket_that_is_gone_is_told_of_once_more(
     assert post(client, f"{tickets_url}/1/messages", {"content": "Hi"}).content == first.content
 
 
+DieAfter = Callable[[Callable[[], Any]], None]
+
+
+@pytest.fixture
+def die_after(monkeypatch: pytest.MonkeyPatch) -> DieAfter:
+    """The process dies between the commit of this and what it had to forget."""
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        raise SystemExit
+
+    def run(write: Callable[[], Any]) -> None:
+        with monkeypatch.context() as dying:
+            dying.setattr(leases, "forget", die)
+            with pytest.raises(SystemExit):
+                write()
+
+    return run
+
+
 def test_a_process_that_dies_between_commit_and_answer_leaves_the_right_count(
     project: Project,
     client: ApiClient,
     tickets_url: str,
     unread_count_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    die_after: DieAfter,
 ) -> None:
     """Its write is there and what it had to forget is not forgotten, until the client repeats."""
     assert client.get(unread_count_url).json() == {"count": 0}
-
-    def die(*args: Any, **kwargs: Any) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as dying:
-        dying.setattr(leases, "forget", die)
-        with pytest.raises(SystemExit):
-            post(client, tickets_url, {"message": "Hi"})
+    die_after(lambda: post(client, tickets_url, {"message": "Hi"}))
     assert Ticket.objects.filter(project=project).count() == 1
 
     answer = post(client, tickets_url, {"message": "Hi"})
 
     assert answer.headers["Idempotency-Replayed"] == "true"
     assert client.get(unread_count_url).json() == {"count": 1}
+
+
+def test_a_process_that_dies_over_a_customers_message_leaves_the_right_count(
+    project: Project, client: ApiClient, unread_count_url: str, die_after: DieAfter
+) -> None:
+    browser = Browser(project, **{"idempotency-key": "one"})
+    assert client.get(unread_count_url).json() == {"count": 0}
+    die_after(browser.send)
+    assert client.get(unread_count_url).json() == {"count": 0}
+
+    browser.sent()
+
+    assert client.get(unread_count_url).json() == {"count": 1}
+
+
+@pytest.mark.parametrize("by", ["team", "customer"])
+def test_a_process_that_dies_over_a_message_keeps_it_from_no_widget(
+    project: Project, client: ApiClient, tickets_url: str, die_after: DieAfter, by: str
+) -> None:
+    browser = Browser(project)
+    first = browser.sent()
+    seen = {"ticket_id": first["ticket_id"], "after": first["created_at"]}
+
+    def write() -> Any:
+        if by == "team":
+            return post(client, f"{tickets_url}/{first['ticket_id']}/reply", {"message": "And?"})
+        browser.headers["idempotency-key"] = "one"
+        return browser.send("And?", ticket_id=first["ticket_id"])
+
+    def shown() -> tuple[list[str], str]:
+        return browser.texts(**seen), browser.tickets().json()["results"][0]["last_message"]
+
+    assert shown() == ([], "Hi")
+    die_after(write)
+    assert shown() == ([], "Hi")
+
+    assert write().headers["Idempotency-Replayed"] == "true"
+
+    assert shown() == (["And?"], "And?")
 
 
 @pytest.mark.parametrize("tickets", ["", "?tickets=true"])

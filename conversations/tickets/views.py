@@ -80,9 +80,7 @@ class TicketEndpoint(ProjectEndpoint):
 
     def before_replay(self, about: Sequence[UUID]) -> None:
         unread.forget(self.project_id)
-        # The id of a person is none of a ticket, and nothing is cached under it.
-        for ticket_id in about:
-            polls.forget_standing(ticket_id)
+        polls.forget_those(about)
 
     @property
     def agent_name(self) -> str | None:
