@@ -15,7 +15,7 @@ from rest import idempotency, leases
 from rest.models import StoredAnswer
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
-from tests.isolation import Room, Route, furnished, names_of, project_routes
+from tests.isolation import Room, Route, furnished, names_of, routes
 from tests.jobs import enqueue, run_jobs
 from tests.refusals import refusal
 from tests.threads import InBackground, Pause, at_once
@@ -46,9 +46,10 @@ BODIES: dict[str, Callable[[Room], Any]] = {
 }
 REPEATABLE = [
     route
-    for route in project_routes()
-    if route.action("POST") is not None and route.view.cls.is_repeatable
+    for route in routes()
+    if getattr(getattr(route.view, "cls", None), "is_repeatable", False) and route.action("POST")
 ]
+OF_PROJECTS = [route for route in REPEATABLE if route.is_of_a_project]
 
 
 def _ids(room: Room) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def post(client: ApiClient, url: str, body: Any, key: str = "one") -> Any:
     return client.request("POST", url, body, idempotency_key=key)
 
 
-@pytest.mark.parametrize("route", REPEATABLE, ids=lambda route: str(route.title))
+@pytest.mark.parametrize("route", OF_PROJECTS, ids=lambda route: str(route.title))
 def test_each_post_is_done_once_and_answered_alike(client_for: ClientFor, route: Route) -> None:
     assert route.title in BODIES, f"Give `BODIES` a body that a POST of {route.title} takes."
     room = furnished("Shop")
@@ -84,6 +85,13 @@ def test_each_post_is_done_once_and_answered_alike(client_for: ClientFor, route:
     assert second.headers["Content-Type"] == first.headers["Content-Type"]
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
+
+
+def test_no_other_post_may_be_repeated_but_the_widgets_message() -> None:
+    """Which is tested in tests/test_widget_message.py."""
+    others = {route.path for route in REPEATABLE if not route.is_of_a_project}
+
+    assert others == {"api/conversations/v1/widget/message"}
 
 
 def test_a_repeated_post_opens_one_ticket(
