@@ -66,15 +66,21 @@ class TicketEndpoint(ProjectEndpoint):
         return Actor.of(self.request)
 
     def told_about(self, response: Response) -> Sequence[UUID]:
+        """The ticket, and the person that a whole ticket shows: their address may lead to
+        another one by the time when they are erased."""
+        told: list[UUID] = []
         if "id" in self.kwargs:
-            return [self.ticket.pk]
-        # Of many tickets an answer has the ids alone.
-        return [response.data["id"]] if self.action == "create" else []
+            told.append(self.ticket.pk)
+        elif self.action == "create":
+            # Of many tickets an answer has the ids alone.
+            told.append(response.data["id"])
+        if person := response.data.get("person"):
+            told.append(person["id"])
+        return told
 
     def before_replay(self, about: Sequence[UUID]) -> None:
         unread.forget(self.project_id)
-        for ticket_id in about:
-            polls.forget_standing(ticket_id)
+        polls.forget_those(about)
 
     @property
     def agent_name(self) -> str | None:
