@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from config import embedded
-from rest.rates import parse_rate
+from rest.rates import parse_rates
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -270,7 +270,10 @@ EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Support <support@localhost>")
 
 # How often an API key may call that has no limits of its own.
-RATE_LIMIT = [parse_rate(rate) for rate in env.list("RATE_LIMIT", ["1200/minute", "36000/hour"])]
+try:
+    RATE_LIMIT = parse_rates(env.list("RATE_LIMIT", ["1200/minute", "36000/hour"]))
+except ValueError as exc:
+    raise ValueError(f"RATE_LIMIT is not understood: {exc}") from exc
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
