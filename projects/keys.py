@@ -67,7 +67,8 @@ def look_up(digest: str, also: Sequence[str] = ()) -> tuple[KeyRecord | None, Ve
     api_key = _decode(record) if record else None
     if api_key is None or api_key.is_expired():
         return None, verdict
-    if known is None:
+    # Without Redis nothing is read; that the call is let through has been counted then.
+    if known is None and verdict.values:
         own = everybodys if api_key.limits is None else api_key.limits
         named = [Limit(f"key:{api_key.id}:{s}", q, s) for q, s in own]
         verdict = replace(limits.take(named), values=verdict.values)
