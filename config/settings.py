@@ -350,7 +350,10 @@ LOG_FORMAT = env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "tex
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "rest.request_id.RequestIDFilter"}},
+    "filters": {
+        "request_id": {"()": "rest.request_id.RequestIDFilter"},
+        "path": {"()": "rest.request_id.PathFilter"},
+    },
     "formatters": {
         "json": {
             "()": "rest.logs.JSONWithoutRows",
@@ -365,7 +368,7 @@ LOGGING = {
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "filters": ["request_id"],
+            "filters": ["request_id", "path"],
             "formatter": LOG_FORMAT,
         }
     },
@@ -373,6 +376,8 @@ LOGGING = {
     # Django's own line for each refused request repeats the access log.
     "loggers": {
         "django.request": {"level": "ERROR"},
+        # This one with the path of the page, which may be a link to choose a password.
+        "django.security.csrf": {"level": "ERROR"},
         # Anybody can send a foreign Host: a line in the access log is enough.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Procrastinate has four for each job that does what it should.

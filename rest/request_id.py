@@ -37,6 +37,20 @@ class RequestIDFilter(logging.Filter):
         return True
 
 
+class PathFilter(logging.Filter):
+    """Gives Django's lines about a request its path as the access log has it.
+
+    The path is the last of what they have to say; the request itself, which JSON would
+    show with its query, is left out.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = vars(record).pop("request", None)
+        if request is not None and record.args and isinstance(record.args, tuple):
+            record.args = (*record.args[:-1], _loggable_path(request))
+        return True
+
+
 class RequestIDMiddleware:
     """Takes `X-Request-ID` when it is well formed, makes one otherwise; logs each request once.
 
