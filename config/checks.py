@@ -91,7 +91,8 @@ def _proxies() -> Iterator[CheckMessage]:
 
 def _mail() -> Iterator[CheckMessage]:
     is_printed = settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
-    if is_printed and settings.PUBLIC_URL and not settings.DEBUG and embedded.running() is None:
+    host = urlsplit(settings.PUBLIC_URL).hostname
+    if is_printed and host and not _is_loopback(host) and not settings.DEBUG:
         yield Warning(
             "EMAIL_URL is console: nobody gets mail.",
             hint="Set EMAIL_URL to a mail server. Until then mails are printed to the worker's "

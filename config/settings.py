@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from config import embedded
-from rest.rates import parse_rate
+from rest.rates import parse_rates
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -270,7 +270,10 @@ EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", "Support <support@localhost>")
 
 # How often an API key may call that has no limits of its own.
-RATE_LIMIT = [parse_rate(rate) for rate in env.list("RATE_LIMIT", ["1200/minute", "36000/hour"])]
+try:
+    RATE_LIMIT = parse_rates(env.list("RATE_LIMIT", ["1200/minute", "36000/hour"]))
+except ValueError as exc:
+    raise ValueError(f"RATE_LIMIT is not understood: {exc}") from exc
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -347,7 +350,10 @@ LOG_FORMAT = env.str("LOG_FORMAT", "json", validate=validate.OneOf(["json", "tex
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "rest.request_id.RequestIDFilter"}},
+    "filters": {
+        "request_id": {"()": "rest.request_id.RequestIDFilter"},
+        "path": {"()": "rest.request_id.PathFilter"},
+    },
     "formatters": {
         "json": {
             "()": "rest.logs.JSONWithoutRows",
@@ -362,7 +368,7 @@ LOGGING = {
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "filters": ["request_id"],
+            "filters": ["request_id", "path"],
             "formatter": LOG_FORMAT,
         }
     },
@@ -370,6 +376,8 @@ LOGGING = {
     # Django's own line for each refused request repeats the access log.
     "loggers": {
         "django.request": {"level": "ERROR"},
+        # This one with the path of the page, which may be a link to choose a password.
+        "django.security.csrf": {"level": "ERROR"},
         # Anybody can send a foreign Host: a line in the access log is enough.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Procrastinate has four for each job that does what it should.

@@ -57,19 +57,20 @@ def look_up(digest: str, also: Sequence[str] = ()) -> tuple[KeyRecord | None, Ve
     trip to Redis when the key's record is there; otherwise one more, and a query. Only
     a key that is known is counted. Without Redis, the query alone.
     """
-    cache_key, name = _cache_key(digest), f"key:{digest}:"
-    everybodys = [
-        Limit(f"{name}{rate.seconds}", rate.quota, rate.seconds) for rate in settings.RATE_LIMIT
-    ]
-    verdict = limits.take(everybodys, reading=[cache_key, *also], own=name)
+    cache_key = _cache_key(digest)
+    everybodys = [(rate.quota, rate.seconds) for rate in settings.RATE_LIMIT]
+    # By the key's id, since a new secret, or two at once, are no second quota.
+    unnamed = [Limit("", quota, seconds) for quota, seconds in everybodys]
+    verdict = limits.take(unnamed, reading=[cache_key, *also], own="key")
     known = verdict.values.get(cache_key)
     record = known or leases.fill(cache_key, lambda: _load(digest), lifetime_ms=_LIFETIME_MS)
     api_key = _decode(record) if record else None
     if api_key is None or api_key.is_expired():
         return None, verdict
-    if known is None:
-        own = api_key.limits
-        named = everybodys if own is None else [Limit(f"{name}{s}", q, s) for q, s in own]
+    # Without Redis nothing is read; that the call is let through has been counted then.
+    if known is None and verdict.values:
+        own = everybodys if api_key.limits is None else api_key.limits
+        named = [Limit(f"key:{api_key.id}:{s}", q, s) for q, s in own]
         verdict = replace(limits.take(named), values=verdict.values)
     return api_key, verdict
 

@@ -26,7 +26,7 @@ from uuid_utils.compat import uuid7
 
 from projects import key_format
 from rest.json import JSONField
-from rest.rates import parse_rate
+from rest.rates import parse_rate, parse_rates
 from rest.words import Begin, Lexemes, words
 
 SCOPES = (
@@ -188,6 +188,13 @@ def _a_rate(text: str) -> None:
         raise ValidationError(str(exc)) from exc
 
 
+def _of_different_windows(texts: list[str]) -> None:
+    try:
+        parse_rates(texts)
+    except ValueError as exc:
+        raise ValidationError(str(exc)) from exc
+
+
 class NotLive(Exception):
     """The key is revoked or expired, so that a new secret would not work either."""
 
@@ -221,6 +228,7 @@ class ApiKey(models.Model):
     last_used_at = models.DateTimeField(null=True, editable=False)
     rate_limits = ArrayField(
         models.CharField(max_length=20, validators=[_a_rate]),
+        validators=[_of_different_windows],
         blank=True,
         default=list,
         db_default=[],

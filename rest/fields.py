@@ -1,7 +1,9 @@
 """Serializer fields that take a value as what it is, and refuse what merely resembles it."""
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,17 @@ from rest.json import timestamp
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
+_MAX_LISTED = 100
+_MAX_NAME = 200
+
+
+def unknown_names(names: Iterable[str], detail: str, code: str) -> dict[str, Any]:
+    """A failure for each of the names, of the first 100 alone and with the names cut to 200.
+
+    A body of a mebibyte holds so many, or so long ones, that naming all costs seconds.
+    """
+    failure = [serializers.ErrorDetail(detail, code)]
+    return {name[:_MAX_NAME]: failure for name in islice(names, _MAX_LISTED)}
 
 
 class StrictObject(serializers.Serializer[Any]):
@@ -28,11 +41,10 @@ class StrictObject(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {}
         if isinstance(data, dict):
-            errors = {
-                name: [serializers.ErrorDetail(self.unknown_detail, self.unknown_code)]
-                for name in data
-                if name not in self.fields and not self._is_ignored(name)
-            }
+            unknown = (
+                name for name in data if name not in self.fields and not self._is_ignored(name)
+            )
+            errors = unknown_names(unknown, self.unknown_detail, self.unknown_code)
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as exc:

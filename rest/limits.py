@@ -16,8 +16,8 @@ from typing import Any
 from rest import leases, metrics
 from rest.rates import Rate
 
-# Of a caller whose record says more or less than everybody's, the counters' names follow from
-# the record, so that they are not among KEYS. Redis is one primary here, which allows that.
+# Of a caller with a record, the counters' names follow from it, so that they are not among
+# KEYS. Redis is one primary here, which allows that.
 _TAKE = """
 local wanted, guarded, own = cjson.decode(ARGV[1]), ARGV[2] == '1', ARGV[3]
 local values = {}
@@ -29,8 +29,11 @@ if own ~= '' then
     if type(record.limits) == 'table' then
         wanted = {}
         for index, limit in ipairs(record.limits) do
-            wanted[index] = {own .. limit[2], limit[1], limit[2]}
+            wanted[index] = {'', limit[1], limit[2]}
         end
+    end
+    for _, limit in ipairs(wanted) do
+        limit[1] = string.format('%s:%.0f:%d', own, record.id, limit[3])
     end
 end
 local used = {}
@@ -55,7 +58,7 @@ return {wait, values, told}
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `quota` calls in `seconds`, for whom `name` stands for: a digest, an address."""
+    """At most `quota` calls in `seconds`, for whom `name` stands for: a key's id, an address."""
 
     name: str
     quota: int
@@ -98,8 +101,9 @@ def take(
 
     With `reading`, cache keys, the call is counted only if the first of them has a
     value: a caller whom nobody knows leaves nothing behind. With `own`, that value is
-    JSON, and its `limits`, pairs of quota and seconds, replace the others, under names
-    that begin with `own`. Without Redis the call is let through, and nothing is read.
+    JSON: its `limits`, pairs of quota and seconds, replace the others, and the names of
+    all are `own:id:seconds` with its `id`. Without Redis the call is let through, and
+    nothing is read.
     """
     wanted = [[_key(limit.name), limit.quota, limit.seconds] for limit in limits]
     arguments = [json.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]

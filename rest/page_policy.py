@@ -25,6 +25,9 @@ class PagePolicyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if settings.CONTENT_SECURITY_POLICY and not request.path_info.startswith("/api/"):
+        if not settings.CONTENT_SECURITY_POLICY:
+            # Where a proxy sets one, two would both have to allow what the page loads.
+            response.headers.pop("Content-Security-Policy", None)
+        elif not request.path_info.startswith("/api/"):
             response.headers.setdefault("Content-Security-Policy", POLICY)
         return response

@@ -1,17 +1,20 @@
 """A name for each request: on the answer, in every log line, in error bodies."""
 
+import functools
 import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLResolver, get_resolver
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_KEY = re.compile(r"cvk_\w+")
+_ID = re.compile(r"@current|[0-9]{1,19}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Longer than any path of ours; a stranger's may have a thousand times as many characters.
 _MAX_LOGGED = 300
 _access = logging.getLogger("access")
@@ -34,11 +37,26 @@ class RequestIDFilter(logging.Filter):
         return True
 
 
+class PathFilter(logging.Filter):
+    """Gives Django's lines about a request its path as the access log has it.
+
+    The path is the last of what they have to say; the request itself, which JSON would
+    show with its query, is left out.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = vars(record).pop("request", None)
+        if request is not None and record.args and isinstance(record.args, tuple):
+            record.args = (*record.args[:-1], _loggable_path(request))
+        return True
+
+
 class RequestIDMiddleware:
     """Takes `X-Request-ID` when it is well formed, makes one otherwise; logs each request once.
 
-    The log line has the path of API requests and the route of all others, never
-    the query or the body: those hold addresses, names and one-time tokens.
+    The log line has the path of API requests, as far as it consists of words of routes,
+    numbers and UUIDs, and the route of all others; never the query or the body: those
+    hold addresses, names and one-time tokens.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -66,11 +84,24 @@ class RequestIDMiddleware:
 
 def _loggable_path(request: HttpRequest) -> str:
     if request.path_info.startswith("/api/"):
-        # Somebody may have put a key where it does not belong.
-        path = _KEY.sub("cvk_...", request.path_info)[:_MAX_LOGGED]
-        # A line break or an escape sequence would be taken for a line of ours.
-        return path.encode("unicode_escape").decode()
+        # Somebody may have put a key, an address or a line break where it does not belong.
+        words = _words(settings.ROOT_URLCONF)
+        parts = request.path_info[:_MAX_LOGGED].split("/")
+        return "/".join(part if part in words or _ID.fullmatch(part) else "..." for part in parts)
     if request.path_info in ("/livez", "/readyz"):
         return request.path_info
     match = request.resolver_match
     return f"/{match.route}" if match else "(no route)"
+
+
+@functools.cache
+def _words(urlconf: str) -> frozenset[str]:
+    """What stands between the slashes of the routes."""
+    return frozenset(_words_below(get_resolver(urlconf)))
+
+
+def _words_below(resolver: URLResolver) -> Iterator[str]:
+    for entry in resolver.url_patterns:
+        yield from str(entry.pattern).split("/")
+        if isinstance(entry, URLResolver):
+            yield from _words_below(entry)

@@ -108,7 +108,8 @@ class FailureSerializer(serializers.Serializer[Any]):
 
 
 class ErrorSerializer(serializers.Serializer[Any]):
-    """Every error of the API has this shape; `errors` lists all failures of a validation."""
+    """Every error of the API has this shape; `errors` lists all failures of a validation,
+    of unknown fields the first 100."""
 
     type = serializers.ChoiceField(choices=ERROR_TYPES)
     code = serializers.CharField(help_text="What went wrong, for programs.")

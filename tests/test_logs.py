@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import path
 from django.utils.module_loading import import_string
 
 from conversations.models import Ticket
@@ -26,6 +29,7 @@ from tests.api import ApiClient
 from tests.browser.people import eventually
 from tests.conftest import MakeTicket
 from tests.jobs import running_worker
+from tests.routes import with_routes
 from tests.service import Service, running_service, running_stream
 from tests.stream import Stream, stream_url_of
 from tests.webhooks import answering, running_receiver
@@ -91,8 +95,8 @@ def act(web: Service, stream: Service, receiver: Any, mail: Path) -> dict[str, s
         return call(web, method, f"{WIDGET}{path}", body, **headers)
 
     tickets = "/conversations/tickets"
-    path = f"{receiver.url.rpartition('/')[0]}/a-path-of-a-webhook"
-    secret = api("POST", "/webhooks", {"url": path})["secret"]
+    url = f"{receiver.url.rpartition('/')[0]}/a-path-of-a-webhook"
+    secret = api("POST", "/webhooks", {"url": url})["secret"]
     made = api("POST", tickets, {"message": TEXT, "anonymous_traits": {"email": email}})
     api("POST", f"{tickets}/{made['id']}/reply", {"message": TEXT}, **{"Idempotency-Key": TEXT})
     api("GET", f"{tickets}?search={TEXT}&distinct_ids={email}")
@@ -100,6 +104,9 @@ def act(web: Service, stream: Service, receiver: Any, mail: Path) -> dict[str, s
     # What is refused.
     api("GET", f"{tickets}?status={TEXT}")
     api("GET", f"{tickets}/{key}")
+    api("GET", f"{tickets}/{key.replace('_', '%255F')}")
+    api("GET", f"/persons/{email}")
+    api("GET", f"/webhooks/{urllib.parse.quote(secret, safe='')}/deliveries")
     api("POST", tickets, {TEXT: email})
     api("POST", tickets, b'{"message": "' + TEXT.encode())
     api("POST", "/persons", {"distinct_ids": [email], "properties": {"email": "x" * 70_000}})
@@ -130,6 +137,7 @@ def act(web: Service, stream: Service, receiver: Any, mail: Path) -> dict[str, s
     # The agent's side.
     link = set_password_url(agent)
     call(web, "GET", urllib.parse.urlsplit(link).path)
+    call(web, "POST", urllib.parse.urlsplit(link).path, b"")
     with urllib.request.urlopen(f"{web.url}/login", timeout=30) as response:
         page = response.read().decode()
         [cookie] = re.findall(r"csrftoken=(\w+)", response.headers["Set-Cookie"])
@@ -142,6 +150,7 @@ def act(web: Service, stream: Service, receiver: Any, mail: Path) -> dict[str, s
     return {
         "an API key": key,
         "an API key that is mistyped": key[:-1],
+        "an API key but for its prefix": key[len("cvk_") :],
         "a message": TEXT,
         "a customer's address": email,
         "an agent's address": agent.email,
@@ -225,6 +234,24 @@ def test_the_row_that_the_database_quotes_in_an_error_is_left_out(
     assert "violates check constraint" in written
     assert "Traceback" in written
     assert "ada@example.com" not in written
+
+
+def test_a_failure_is_logged_without_what_its_path_names(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(request: HttpRequest, name: str) -> HttpResponse:
+        raise RuntimeError("Broken")
+
+    settings.ROOT_URLCONF = with_routes(path("api/failing/<str:name>", fail))
+    for of_stderr in logging.getLogger().handlers[0].filters:
+        caplog.handler.addFilter(of_stderr)
+
+    Client(raise_request_exception=False).get("/api/failing/ada@example.com?x=ada@example.com")
+
+    assert not [record for record in caplog.records if hasattr(record, "request")]
+    assert "Internal Server Error: /api/failing/..." in caplog.text
+    assert "RuntimeError: Broken" in caplog.text
+    assert "ada@example.com" not in caplog.text
 
 
 def formatter(name: str) -> logging.Formatter:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from config.embedded import Server
 from projects.models import ApiKey, Project
 from tests.conftest import tickets_url_of
 from tests.service import Service, running_service
+from tests.widget import Browser
 
 TOKEN = "what-prometheus-sends"
 REFUSALS = "conversations_rate_limit_refusals_total"
@@ -51,7 +53,19 @@ def test_calls_let_through_without_redis_are_counted_over_all_processes(
     told = [answer(without_redis, "/metrics", TOKEN)[1] for _ in range(10)]
     # Each new connection may come to the other process; all of them tell the same.
     assert len({value(metrics, FAIL_OPENS) for metrics in told}) == 1
-    assert value(told[0], FAIL_OPENS) >= calls
+    assert value(told[0], FAIL_OPENS) == calls
+
+
+def test_a_call_of_the_widget_let_through_is_counted_once(
+    redis_server: Server, project: Project, settings: Any
+) -> None:
+    settings.METRICS_TOKEN = TOKEN
+    redis_server.stop()
+    before = value(metrics_here(), FAIL_OPENS)
+
+    Browser(project).sent("Hi")
+
+    assert value(metrics_here(), FAIL_OPENS) == before + 1
 
 
 def test_refusals_are_counted(project: Project, settings: Any) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.test import Client
 from config.embedded import Server
 from projects import agents, authentication, key_format
 from projects.models import ApiKey, Membership, Project, User
-from rest.rates import Rate, parse_rate
+from rest.rates import Rate, parse_rate, parse_rates
 from tests.api import ApiClient
 from tests.conftest import ClientFor
 from tests.test_queries import round_trips as _round_trips
@@ -107,6 +108,21 @@ def test_each_key_is_counted_for_itself(project: Project, unread_count_url: str)
 
     assert one.get(unread_count_url).status_code == 200
     assert other.get(unread_count_url).status_code == 200
+
+
+@pytest.mark.parametrize("own", [["2/minute"], []], ids=["its-own", "everybodys"])
+def test_both_secrets_of_a_key_have_one_quota(
+    settings: Any, project: Project, unread_count_url: str, own: list[str]
+) -> None:
+    settings.RATE_LIMIT = [Rate(2, 60)]
+    api_key, old = ApiKey.issue(project=project, label="test", scopes=["*"], rate_limits=own)
+    new, _ = api_key.rotate(overlap=timedelta(hours=1))
+    clients = [ApiClient(secret) for secret in (old, new)]
+
+    # Each secret's first call is counted where its record is loaded, the next ones in Redis.
+    statuses = [client.get(unread_count_url).status_code for client in clients * 2]
+
+    assert statuses == [200, 200, 429, 429]
 
 
 def test_a_refusal_of_rights_is_counted_too_and_comes_first(
@@ -246,7 +262,9 @@ def test_a_command_makes_a_key_with_limits_of_its_own(
     assert api_key.rate_limits == ["480/minute", "9000/hour"]
 
 
-@pytest.mark.parametrize("rates", ["many", "0/minute", "10/week", "1.5/minute", "10/minute,"])
+@pytest.mark.parametrize(
+    "rates", ["many", "0/minute", "10/week", "1.5/minute", "10/minute,", "10/minute,20/minute"]
+)
 def test_a_rate_that_is_none_makes_no_key(project: Project, rates: str) -> None:
     with pytest.raises(CommandError, match="rate_limits"):
         call_command(
@@ -263,6 +281,11 @@ def test_a_rate_that_is_none_makes_no_key(project: Project, rates: str) -> None:
 def test_a_rate_is_read_and_written_alike() -> None:
     assert parse_rate("480/minute") == Rate(480, 60)
     assert str(parse_rate("480/minute")) == "480/minute"
+
+
+def test_two_rates_of_one_window_are_refused() -> None:
+    with pytest.raises(ValueError, match="two rates a minute"):
+        parse_rates(["10/minute", "100/hour", "20/minute"])
 
 
 def test_a_service_may_allow_everybody_less(

@@ -19,6 +19,14 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 # Read by `make run` itself, before there are settings.
 OF_MAKE_RUN = {"DEMO"}
+# What docker-compose.yml and the image decide, what follows from PUBLIC_URL, and what no
+# deployment needs to change.
+OF_COMPOSE = {
+    *("DATABASE_URL", "DATABASE_DIRECT_URL", "STATEMENT_TIMEOUT"),
+    *("REDIS_URL", "REDIS_TIMEOUT", "CACHE_KEY_PREFIX"),
+    *("HOST", "PORT", "STREAM_HOST", "STREAM_PORT", "STREAM_KEEPALIVE"),
+    *("SECURE_COOKIES", "DEBUG", "DEMO_PROJECT"),
+}
 
 
 def test_the_tour_runs_as_written(
@@ -54,6 +62,13 @@ def test_every_setting_has_a_row() -> None:
     rows = {name for row in re.findall(r"^\| (`.*?`) \|", table, re.M) for name in _names(row)}
 
     assert rows == set(settings.env.dump()) | OF_MAKE_RUN
+
+
+def test_docker_compose_passes_on_what_can_be_set_there() -> None:
+    compose = (ROOT / "docker-compose.yml").read_text()
+    passed = set(re.findall(r"^    (\w+): .*\$\{\1\b", compose, re.M))
+
+    assert passed == set(settings.env.dump()) - OF_COMPOSE
 
 
 def test_every_folder_of_the_map_exists() -> None:

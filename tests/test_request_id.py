@@ -87,6 +87,41 @@ def test_every_line_logged_during_a_request_has_its_id(
     assert len(during) == 2
 
 
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/api/projects/2/persons/ada@private.example", "/api/projects/2/persons/..."),
+        ("/api/projects/2/persons/Ada%20L%C3%B8v/merge", "/api/projects/2/persons/.../merge"),
+        ("/api/projects/2/persons/cvk%255F0123456789", "/api/projects/2/persons/..."),
+        (
+            "/api/projects/2/webhooks/whsec_secret/deliveries",
+            "/api/projects/2/webhooks/.../deliveries",
+        ),
+        ("/api/cvk_0123/x%0Ay", "/api/.../..."),
+        (
+            "/api/environments/@current/conversations/views/aB3dE5fG",
+            "/api/projects/@current/conversations/views/...",
+        ),
+        (
+            f"/api/projects/2/conversations/tickets/{GOOD[3]}",
+            f"/api/projects/2/conversations/tickets/{GOOD[3]}",
+        ),
+        (
+            "/api/projects/2/conversations/tickets/unread_count",
+            "/api/projects/2/conversations/tickets/unread_count",
+        ),
+    ],
+)
+def test_of_a_path_the_log_has_words_of_routes_and_ids(
+    reader: ApiClient, caplog: pytest.LogCaptureFixture, path: str, logged: str
+) -> None:
+    with caplog.at_level(logging.INFO):
+        reader.get(path)
+
+    [line] = [record.getMessage() for record in caplog.records if record.name == "access"]
+    assert line.split()[1] == logged
+
+
 def test_each_request_is_logged_once_without_its_query(
     reader: ApiClient, make_ticket: MakeTicket, tickets_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

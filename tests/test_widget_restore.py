@@ -1,6 +1,8 @@
 """POST …/widget/restore/request and …/widget/restore: old conversations in a new browser."""
 
 import re
+import smtplib
+import traceback
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -8,11 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core import mail
+from django.core.mail.backends import locmem
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from conversations.jobs import prune_restores
 from conversations.models import Restore, Ticket
+from conversations.widget import restores
 from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
@@ -478,6 +482,27 @@ def test_the_tickets_are_the_same_to_the_team(
 
     assert reader.get(f"{tickets_url}/{ticket_id}").json() == before
     assert Ticket.objects.get(pk=ticket_id).widget_session_id == uuid.UUID(browser.session_id)
+
+
+def test_a_mail_that_is_refused_fails_without_naming_whom_it_was_for(
+    browser: Browser, ticket_id: str, ada: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Any, messages: Any) -> int:
+        raise smtplib.SMTPRecipientsRefused({ada: (550, f"<{ada}> is unknown".encode())})
+
+    monkeypatch.setattr(locmem.EmailBackend, "send_messages", refuse)
+    ask(browser, ada)
+    wish = Restore.objects.get(email=ada)
+
+    with pytest.raises(restores.MailRefused) as raised:
+        restores.send_link(restore_id=wish.pk)
+
+    assert "SMTPRecipientsRefused" in str(raised.value)
+    assert ada not in "".join(traceback.format_exception(raised.value))
+    wish.refresh_from_db()
+    assert wish.sent_at is None
+    # Else the job that waits would send it after all.
+    wish.delete()
 
 
 def test_no_job_of_restoring_fails() -> None:

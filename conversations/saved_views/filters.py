@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from conversations.tickets.filters import TicketListQuery
+from rest.fields import unknown_names
 
 # Each key of a view beside the list's parameter that it stands for.
 _PARAMETERS = {
@@ -106,12 +107,11 @@ def _assignee(entry: Any) -> str:
 
 def _shape_errors(filters: dict[str, Any]) -> dict[str, Any]:
     """What is wrong with the filters before their values are looked at."""
-    errors: dict[str, Any] = {}
+    known = {"tagsMatch", *_PARAMETERS}
+    unknown = (key for key in filters if key not in known)
+    errors = unknown_names(unknown, "There is no such filter.", "unknown_field")
     for key, value in filters.items():
-        if key != "tagsMatch" and key not in _PARAMETERS:
-            detail = serializers.ErrorDetail("There is no such filter.", "unknown_field")
-            errors[key] = [detail]
-        elif value is not None and (problem := _shape_problem(key, value)):
+        if key in known and value is not None and (problem := _shape_problem(key, value)):
             errors[key] = [problem]
     return errors
 

@@ -15,7 +15,16 @@ from conversations.sla import SlaField
 from projects.models import Membership, Role
 from projects.persons import find_customers
 from projects.persons.serializers import PersonSerializer
-from rest.fields import UUID_FORM, BoundedList, Flag, Identifier, Moment, StrictObject, Text
+from rest.fields import (
+    UUID_FORM,
+    BoundedList,
+    Flag,
+    Identifier,
+    Moment,
+    StrictObject,
+    Text,
+    unknown_names,
+)
 from rest.json import are_same, timestamp
 from rest.schema import with_example
 
@@ -95,8 +104,9 @@ class AssigneeField(serializers.Field[Any, Any, Any, Any]):
         if not {"type", "id"} <= data.keys():
             self.fail("incomplete")
         if unknown := data.keys() - {"type", "id", "user", "role"}:
-            message = serializers.ErrorDetail("There is no such field.", "unknown_field")
-            raise serializers.ValidationError({name: [message] for name in sorted(unknown)})
+            raise serializers.ValidationError(
+                unknown_names(sorted(unknown), "There is no such field.", "unknown_field")
+            )
         if data["type"] == "user":
             return self._user(data["id"])
         if data["type"] != "role":

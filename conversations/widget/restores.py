@@ -6,6 +6,7 @@ request leaves a row and a job, which looks, and mails a link where there is som
 
 import hashlib
 import secrets
+import smtplib
 from collections.abc import Iterable
 from datetime import timedelta
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
@@ -32,6 +33,10 @@ _MOST_MAILS = 3
 _KEPT = timedelta(days=7)
 
 
+class MailRefused(Exception):
+    """The mail server does not take the mail."""
+
+
 def request_restore(*, project_id: int, email: str, request_url: str) -> Restore:
     """Notes the wish; whoever calls this enqueues the job that sees to it."""
     return Restore.objects.create(
@@ -56,7 +61,11 @@ def send_link(*, restore_id: UUID) -> None:
             return
         restore.digest = _digest(token)
         restore.save(update_fields=["digest"])
-    _mail(wanted.project, wanted.email, _link(wanted.request_url, token)).send()
+    try:
+        _mail(wanted.project, wanted.email, _link(wanted.request_url, token)).send()
+    except (smtplib.SMTPException, ValueError) as exc:
+        # What refuses a mail quotes its address, which must not get into the log.
+        raise MailRefused(f"{type(exc).__name__}, of restore {restore_id}") from None
     Restore.objects.filter(pk=restore_id).update(sent_at=timezone.now())
 
 

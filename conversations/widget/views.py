@@ -100,8 +100,9 @@ class WidgetEndpoint(Endpoint):
         ):
             raise PermissionDenied("The widget may not be used on pages of this origin.")
         check_identity(project, given)
-        if self.seen.get(known) is None:
-            # Until the token was known to be one, the call was not counted.
+        if self.seen and self.seen[known] is None:
+            # Until the token was known to be one, the call was not counted. Without Redis
+            # nothing is seen, and that the call is let through has been counted.
             verdict = limits.take(counted)
         if verdict.wait:
             raise Throttled(verdict.wait)
