@@ -32,13 +32,9 @@ from config import embedded, run
 from config.run import say
 
 FULL_SIZE, SMALLEST = 1_000_000, 2_000
+# What takes seconds to make is not worth its place on the disk.
+KEPT = 100_000
 RESULTS = Path(__file__).parent / "RESULTS.md"
-_WEB = {
-    "Service": (run.SERVICES["Web server"], "/readyz"),
-    "Reference": ([sys.executable, "-m", "bench.reference"], "/"),
-    "Plain viewset": ([sys.executable, "-m", "bench.plain"], "/ready"),
-    "MAX() + 1": ([sys.executable, "-m", "bench.max_plus_one"], "/readyz"),
-}
 
 
 class Stop(BaseException):
@@ -89,15 +85,12 @@ def bench(started: contextlib.ExitStack, options: argparse.Namespace) -> int:
     plan = Plan(options.rounds, options.seconds)
     folder = started.enter_context(stack.private_folder())
     postgres, cache = stack.start_servers(
-        started, folder, data=stack.kept_folder(str(options.tickets))
+        started,
+        folder,
+        data=stack.kept_folder(str(options.tickets)) if options.tickets >= KEPT else None,
     )
     world = _world(postgres, options.tickets)
-    servers = Servers(
-        *(
-            stack.start_web(started, name, command, log=folder / f"{name}.log", ready=ready)
-            for name, (command, ready) in _WEB.items()
-        )
-    )
+    servers = Servers(started, folder)
     generator = Generator(processes=max(1, (os.cpu_count() or 1) // 4))
     started.callback(generator.close)
     client = started.enter_context(redis.Redis.from_url(cache.url))

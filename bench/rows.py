@@ -176,11 +176,11 @@ _REPLY = json.dumps(
 
 
 def create(servers: Servers, world: World) -> Target:
-    return _create(servers.service, world)
+    return _create(servers.service, world.scratch)
 
 
 def create_max_plus_one(servers: Servers, world: World) -> Target:
-    return _create(servers.max_plus_one, world)
+    return _create(servers.max_plus_one, world.scratch_max_plus_one)
 
 
 def create_in_sql(servers: Servers, world: World) -> Target:
@@ -189,8 +189,7 @@ def create_in_sql(servers: Servers, world: World) -> Target:
     return Target(servers.reference, asked, lambda body: body["message_count"] == 1)
 
 
-def _create(web: Web, world: World) -> Target:
-    room = world.scratch
+def _create(web: Web, room: Room) -> Target:
     asked = [
         request("POST", room.path, key=room.key, body=_ticket(number)) for number in range(100)
     ]

@@ -35,7 +35,8 @@ _TABLES = (
     "conversations_ticket",
     "conversations_message",
 )
-_SCRATCH = "Scratch"
+# What is written to: MAX() + 1 would collide with the counter of the other way.
+_SCRATCH = ("Scratch", "Scratch for MAX() + 1")
 _SCRATCH_TICKETS = 2_000
 _READ = 200
 # So many that none reaches the limit of polls in a minute.
@@ -53,7 +54,7 @@ def seed(stamp: Path, tickets: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET work_mem = '512MB'; SET maintenance_work_mem = '1GB'")
         cursor.execute("SELECT setseed(0.25)")
-        _write_texts(cursor, max(2_000, tickets // 10))
+        write_texts(cursor, max(2_000, tickets // 10))
     agents = [User.objects.create_user(f"agent{n}@team.example") for n in range(5)]
     with _indexes_made_afterwards():
         # In full size a hundred of ten thousand tickets each.
@@ -87,17 +88,19 @@ def world() -> World:
     agents = [membership.user for membership in shop.memberships.select_related("user")]
     with connection.cursor() as cursor:
         cursor.execute("SELECT setseed(0.25)")
-        _write_texts(cursor, 2_000)
-    scratch = _project(_SCRATCH, agents)
-    fill(scratch, _SCRATCH_TICKETS)
+        write_texts(cursor, 2_000)
+    for name in _SCRATCH:
+        fill(_project(name, agents), _SCRATCH_TICKETS)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE) conversations_ticket, conversations_message")
     rooms = {
-        name: _room(Project.objects.get(name=name)) for name in ("Small", "Unread", "Neighbour 1")
+        name: _room(Project.objects.get(name=name))
+        for name in ("Shop", "Small", "Unread", "Neighbour 1", *_SCRATCH)
     }
     made = World(
-        shop=_room(shop),
-        scratch=_room(scratch),
+        shop=rooms["Shop"],
+        scratch=rooms[_SCRATCH[0]],
+        scratch_max_plus_one=rooms[_SCRATCH[1]],
         small=rooms["Small"],
         unread=rooms["Unread"],
         neighbour=rooms["Neighbour 1"],
@@ -128,7 +131,8 @@ def fill(project: Project, tickets: int, *, unread: int = 0, messages: int = 3) 
         cursor.execute(_SQL, parameters)
 
 
-def _write_texts(cursor: Any, texts: int) -> None:
+def write_texts(cursor: Any, texts: int) -> None:
+    """The table of what people write, which lives as long as the connection."""
     cursor.execute("DROP TABLE IF EXISTS texts, vocabulary")
     cursor.execute((_HERE / "texts.sql").read_text(), {"texts": texts, "words": _WORDS})
 
@@ -189,7 +193,7 @@ def _project(name: str, agents: list[User]) -> Project:
 
 def _clear_scratch() -> None:
     """What the last run has written: a statement for each table, where a cascade takes minutes."""
-    projects = list(Project.objects.filter(name=_SCRATCH).values_list("pk", flat=True))
+    projects = list(Project.objects.filter(name__in=_SCRATCH).values_list("pk", flat=True))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(_OF_PROJECTS)

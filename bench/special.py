@@ -88,13 +88,7 @@ def _statements_in_log(postgres: embedded.Postgres) -> Iterator[Path]:
 
 def memory(site: Site) -> list[Finding]:
     """What a new web server's processes hold after few and after many mixed requests."""
-    web = stack.start_web(
-        site.started,
-        "A new service",
-        run.SERVICES["Web server"],
-        log=site.folder / "memory.log",
-        ready="/readyz",
-    )
+    web = site.servers.another("A new service")
     shop, small = site.world.shop, site.world.small
     mixed = [request("GET", f"{shop.path}/unread_count", key=shop.key)] * 40
     mixed += [
@@ -126,13 +120,7 @@ def start(site: Site) -> list[Finding]:
     for number in range(_STARTS):
         begun = time.monotonic()
         with contextlib.ExitStack() as started:
-            stack.start_web(
-                started,
-                f"Start {number + 1}",
-                run.SERVICES["Web server"],
-                log=site.folder / "start.log",
-                ready="/readyz",
-            )
+            Servers(started, site.folder).another(f"Start {number + 1}")
             times.append(time.monotonic() - begun)
     middle = median(times)
     return [Finding(f"{middle:.2f} s to the first answer", "<= 1.5 s", middle <= 1.5)]

@@ -1,8 +1,12 @@
 """What there is to ask for: the projects of a measurement, and the servers that are measured."""
 
+import contextlib
+import sys
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
-from bench.stack import Web
+from bench.stack import Web, start_web
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,11 @@ class Room:
 
 @dataclass(frozen=True)
 class World:
-    """All projects but `scratch` are only read, so that they are the same in every round."""
+    """All but the two for writing are only read, so that each round finds them the same."""
 
     shop: Room
     scratch: Room
+    scratch_max_plus_one: Room
     small: Room
     unread: Room
     neighbour: Room
@@ -37,9 +42,31 @@ class World:
 
 @dataclass(frozen=True)
 class Servers:
-    """The service, and what it is measured against: see the modules that each serves."""
+    """The service, and what it is measured against; each is started by who asks for it first."""
 
-    service: Web
-    reference: Web
-    plain: Web
-    max_plus_one: Web
+    started: contextlib.ExitStack
+    folder: Path
+
+    @cached_property
+    def service(self) -> Web:
+        return self._start("Service", "config.serve", ready="/readyz")
+
+    @cached_property
+    def reference(self) -> Web:
+        return self._start("Reference", "bench.reference", ready="/")
+
+    @cached_property
+    def plain(self) -> Web:
+        return self._start("Plain viewset", "bench.plain", ready="/ready")
+
+    @cached_property
+    def max_plus_one(self) -> Web:
+        return self._start("MAX() + 1", "bench.max_plus_one", ready="/readyz")
+
+    def another(self, name: str, module: str = "config.serve") -> Web:
+        """A new one, that nobody else sends anything to."""
+        return self._start(name, module, ready="/readyz")
+
+    def _start(self, name: str, module: str, *, ready: str) -> Web:
+        command, log = [sys.executable, "-m", module], self.folder / f"{name}.log"
+        return start_web(self.started, name, command, log=log, ready=ready)
