@@ -64,7 +64,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default=os.environ.get("ONLY") or "", help="beginnings of names")
     parser.add_argument("--tickets", type=int, default=FULL_SIZE, help="in the measured project")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.7, help="of one round")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one round")
     parser.add_argument("--requests", type=int, default=200_000, help="for the row of memory")
     parser.add_argument("--streams", type=int, default=1_000)
     parser.add_argument("--idle", type=float, default=20.0, help="seconds of the idle streams")
@@ -137,8 +137,7 @@ def bench(started: contextlib.ExitStack, options: argparse.Namespace) -> int:
     for title, failure in results.failures.items():
         say(f"\nFAILED  {title}: {failure}")
     if results.failures:
-        for log in sorted(folder.glob("*.log")):
-            say(f"\n{log.stem}'s last words:\n{stack.tail(log)}")
+        say(f"\nWhat went wrong in the servers:\n{_complaints(folder)}")
     return 1 if results.failures else 0
 
 
@@ -173,6 +172,17 @@ class Results:
 
     def tables(self) -> str:
         return report.tables(self.figures, self.findings)
+
+
+def _complaints(folder: Path) -> str:
+    """The end of what they have logged, without the calls that were answered."""
+    lines = [
+        line
+        for log in sorted(folder.glob("*.log"))
+        for line in log.read_text(errors="replace").splitlines()
+        if " INFO " not in line
+    ]
+    return "\n".join(lines[-60:])
 
 
 def _names() -> list[str]:

@@ -12,7 +12,7 @@ from bench.targets import Finding
 
 _FIGURES = [
     *("", "against", "req/s", "reference", "ratio", "(range)", "p50 ms", "p99 ms", "reference p50"),
-    *("CPU µs", "reference CPU", "PostgreSQL CPU", "SQL", "ms of SQL", "Redis"),
+    *("web CPU µs", "reference", "all CPU µs", "reference", "SQL", "ms of SQL", "Redis"),
 ]
 _FINDINGS = ["", "against", "measured", "target", ""]
 
@@ -33,7 +33,8 @@ def figures(title: str, against: str, pair: Pair) -> list[str]:
         f"{1000 * theirs.seconds():.1f}" if theirs else "",
         f"{ours.cpu('web') * 1e6:,.0f}",
         f"{theirs.cpu('web') * 1e6:,.0f}" if theirs else "",
-        f"{ours.cpu('postgres') * 1e6:,.0f}",
+        f"{ours.whole_cpu * 1e6:,.0f}",
+        f"{theirs.whole_cpu * 1e6:,.0f}" if theirs else "",
         f"{pair.asked.statements}",
         f"{1000 * pair.asked.seconds:.1f}",
         f"{ours.trips:.2f}",
@@ -76,8 +77,8 @@ def how_to_read(plan: Plan, connections: int, capacity: float) -> str:
 Medians of {plan.rounds} rounds of {plan.seconds:g} s, service and reference in turn, over \
 {connections} connections that are each kept busy, or over one
 where time is the target. The ratio is of requests per second, with the lowest and the highest of \
-a round; CPU is the web
-server's for one request, which other work on the machine disturbs less. SQL statements and their \
+a round; CPU, of the web
+server alone and with PostgreSQL's and Redis's, is for one request, and other work on the machine disturbs it less. SQL statements and their \
 time are counted in a call
 of the application without the server; Redis is its reads for one request. The load itself reaches \
 {capacity:,.0f} requests/s."""

@@ -69,6 +69,11 @@ class Side:
         return statistics.median(measured.cpu[user] for measured in self.rounds)
 
     @property
+    def whole_cpu(self) -> float:
+        """Of the web server, PostgreSQL and Redis together."""
+        return statistics.median(sum(measured.cpu.values()) for measured in self.rounds)
+
+    @property
     def trips(self) -> float:
         return statistics.median(measured.trips for measured in self.rounds)
 

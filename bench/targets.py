@@ -52,10 +52,10 @@ def longer(at_most_ms: float) -> Rule:
 
 
 def cpu(at_most: float) -> Rule:
-    """Of the web server's processes for one request, as a multiple of the reference's."""
+    """Of all processes for one request, as a multiple of the reference's."""
 
     def rule(pair: Pair) -> Finding:
-        ours, theirs = pair.service.cpu("web"), _reference(pair).cpu("web")
+        ours, theirs = pair.service.whole_cpu, _reference(pair).whole_cpu
         # The system counts CPU in steps of 10 ms, of which a very short round may have none.
         ratio = ours / theirs if theirs else float("inf")
         return Finding(f"{ratio:.2f}x its CPU", f"<= {at_most:g}x", ratio <= at_most)
