@@ -73,15 +73,17 @@ def table(lines: Sequence[Sequence[str]], *, left: int) -> str:
 
 
 def how_to_read(plan: Plan, connections: int, capacity: float) -> str:
-    return f"""\
-Medians of {plan.rounds} rounds of {plan.seconds:g} s, service and reference in turn, over \
-{connections} connections that are each kept busy, or over one
-where time is the target. The ratio is of requests per second, with the lowest and the highest of \
-a round; CPU, of the web
-server alone and with PostgreSQL's and Redis's, is for one request, and other work on the machine disturbs it less. SQL statements and their \
-time are counted in a call
-of the application without the server; Redis is its reads for one request. The load itself reaches \
-{capacity:,.0f} requests/s."""
+    return (
+        f"Medians of {plan.rounds} rounds of {plan.seconds:g} s, service and reference in turn,"
+        f" over {connections} connections that are each kept busy,\n"
+        "or over one where time is the target. The ratio is of requests per second, with the"
+        " lowest and the highest of a round.\n"
+        "CPU is for one request, of the web server alone and with PostgreSQL's and Redis's; other"
+        " work on the machine disturbs it less.\n"
+        "SQL statements and their time are counted in a call of the application without the"
+        " server; Redis is its reads for one\n"
+        f"request. The load itself reaches {capacity:,.0f} requests/s."
+    )
 
 
 def machine(*, postgres: str, redis: str, workers: int, threads: int, tickets: int) -> str:
