@@ -8,6 +8,7 @@ import http.client
 import json
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -167,13 +168,16 @@ class Bench:
             seconds=self.plan.seconds,
         )
         pids = {"web": target.web.pid, **self.stores}
-        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        before = cpu_seconds(pids)
         reads = self._reads()
         answers = _one_by_one(target, job) if target.before else self.generator.send(job)
         # The question itself is one.
         trips = (self._reads() - reads - 1) / len(answers)
-        spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-        return Round(answers, {name: cpu / len(answers) for name, cpu in spent.items()}, trips)
+        cpu = {
+            name: (seconds - before[name]) / len(answers)
+            for name, seconds in cpu_seconds(pids).items()
+        }
+        return Round(answers, cpu, trips)
 
     def _reads(self) -> int:
         return int(self.cache.info("stats")["total_reads_processed"])
@@ -216,15 +220,19 @@ def fetch(web: Web, request: bytes) -> tuple[int, bytes]:
         connection.close()
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU that a process and its children have used, those that have ended included."""
-    process = psutil.Process(pid)
-    total = 0.0
-    for member in [process, *process.children(recursive=True)]:
-        try:
-            used = member.cpu_times()
-        except psutil.NoSuchProcess:
-            # It has ended just now, and is counted with its parent from the next time on.
-            continue
-        total += used.user + used.system + used.children_user + used.children_system
-    return total
+def cpu_seconds(roots: dict[str, int]) -> dict[str, float]:
+    """CPU that processes and their children have used, those that have ended included."""
+    used: dict[int, float] = {}
+    children: dict[int, list[int]] = defaultdict(list)
+    # One look at all, since each that asks for a process's children is such a look.
+    for process in psutil.process_iter(["ppid", "cpu_times"]):
+        times = process.info["cpu_times"]
+        children[process.info["ppid"]].append(process.pid)
+        if times is not None:
+            own, ended = times.user + times.system, times.children_user + times.children_system
+            used[process.pid] = own + ended
+
+    def total(pid: int) -> float:
+        return used.get(pid, 0.0) + sum(map(total, children[pid]))
+
+    return {name: total(pid) for name, pid in roots.items()}

@@ -17,7 +17,7 @@ from bench.load import LoadError
 from bench.rounds import Target, Trace
 from config.wsgi import application
 
-_TIMES = 5
+_TIMES = 4
 
 
 def trace(target: Target) -> Trace:
