@@ -65,8 +65,10 @@ audit: venv ## look the dependencies up among the known vulnerabilities (needs t
 	folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	echo 'Fetching pip-audit ...'; \
 	$(PYTHON_IN_VENV) -m venv "$$folder"; "$$folder/bin/python" -m pip install -q pip-audit; \
-	echo 'Python'; "$$folder/bin/pip-audit" --strict --disable-pip --require-hashes -r requirements-dev.lock; \
-	echo 'npm'; cd $(WIDGET) && npm audit
+	failed=; \
+	echo 'Python'; "$$folder/bin/pip-audit" --strict --disable-pip --require-hashes -r requirements-dev.lock || failed=1; \
+	for package in $(WIDGET) tests/clients; do echo "npm: $$package"; (cd $$package && npm audit) || failed=1; done; \
+	[ -z "$$failed" ]
 
 widget: ## install posthog-js, the customer's side, from npm
 	cd $(WIDGET) && npm ci --ignore-scripts

@@ -18,7 +18,7 @@ MIN_SECRET_KEY_LENGTH = 32
 
 @register(Tags.security)
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    return [*_secret_key(), *_hosts(), *_encryption(), *_proxies()]
+    return [*_secret_key(), *_hosts(), *_encryption(), *_proxies(), *_mail()]
 
 
 def _secret_key() -> Iterator[CheckMessage]:
@@ -86,6 +86,17 @@ def _proxies() -> Iterator[CheckMessage]:
             "TRUSTED_PROXIES names it; and links begin with what each request names as its host "
             "until PUBLIC_URL is set.",
             id="conversations.W006",
+        )
+
+
+def _mail() -> Iterator[CheckMessage]:
+    is_printed = settings.EMAIL_BACKEND == "django.core.mail.backends.console.EmailBackend"
+    if is_printed and settings.PUBLIC_URL and not settings.DEBUG and embedded.running() is None:
+        yield Warning(
+            "EMAIL_URL is console: nobody gets mail.",
+            hint="Set EMAIL_URL to a mail server. Until then mails are printed to the worker's "
+            "output, with the addresses and the links in them.",
+            id="conversations.W007",
         )
 
 

@@ -292,12 +292,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "OAS_VERSION": "3.1.1",
     "DESCRIPTION": (
         "Support tickets, their messages, and how many of them are unread.\n\n"
-        "A request has at most 64 KiB of path, query and headers (else 414 or 431), 100 headers,"
+        "A request may have 64 KiB of path, query and headers (414 or 431 beyond 128), 100 headers,"
         " 1,000 parameters (400), and a body of 1 MiB (413) with 32 levels (400), in UTF-8 and"
         " neither compressed nor otherwise encoded (415). No text holds NUL or lone surrogates,"
         " and no number is beyond 64-bit integers and doubles. Free JSON has `x-max-bytes`, as"
-        " it is written without spaces. A name twice in one object, or a parameter given twice,"
-        " is a 400."
+        " it is written without spaces. A name twice in one object, or a parameter given twice"
+        " that is no list, is a 400."
     ),
     "SCHEMA_PATH_PREFIX": r"/api/projects/\{project_id\}(/conversations)?",
     "SERVE_INCLUDE_SCHEMA": False,

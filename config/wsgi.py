@@ -10,5 +10,6 @@ django = get_wsgi_application()
 from django.conf import settings  # noqa: E402  (there are settings only now)
 
 from rest.bodies import with_whole_bodies  # noqa: E402  (as above)
+from rest.headers import with_harmless_headers  # noqa: E402  (as above)
 
-application = with_whole_bodies(django, limit=settings.MAX_BODY_BYTES)
+application = with_harmless_headers(with_whole_bodies(django, limit=settings.MAX_BODY_BYTES))

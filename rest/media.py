@@ -131,32 +131,49 @@ def is_storable(text: str) -> bool:
 
 def _check_strings(value: Any) -> None:
     failures: dict[str, list[ErrorDetail]] = {}
-    for path, depth, text in _walk(value):
+    for place, depth, text in _walk(value):
         if depth > MAX_DEPTH:
             raise ParseError(f"JSON is nested deeper than {MAX_DEPTH} levels.")
         if text is not None and not is_storable(text) and len(failures) < _MAX_LISTED:
             detail = ErrorDetail("Text must not hold NUL or lone surrogates.", "invalid_input")
-            failures[_printable(path) or "non_field_errors"] = [detail]
+            failures[_printable(place) or "non_field_errors"] = [detail]
     if failures:
         raise ValidationError(failures)
 
 
-def _printable(path: str) -> str:
-    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", path)[:200]
+# A name or an index, after the place of what it is in.
+Place = tuple["Place | None", str | int]
 
 
-def _walk(value: Any) -> Iterator[tuple[str, int, str | None]]:
-    """Every container with its depth, every string (names too) with its path."""
-    waiting: list[tuple[str, int, Any]] = [("", 1, value)]
+def _printable(place: Place | None) -> str:
+    names: list[str] = []
+    while place is not None:
+        place, name = place
+        names.append(str(name)[:200])
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", "__".join(reversed(names)))[:200]
+
+
+def _walk(value: Any) -> Iterator[tuple[Place | None, int, str | None]]:
+    """Every container with its depth, every string (names too) with its place.
+
+    What is remembered grows with the depth alone. A path as text for each would take a long
+    name times as many entries.
+    """
+    waiting: list[tuple[Place | None, Iterator[tuple[str | int | None, Any]]]]
+    waiting = [(None, iter([(None, value)]))]
     while waiting:
-        path, depth, value = waiting.pop()
-        if isinstance(value, str):
-            yield path, depth - 1, value
-        elif isinstance(value, dict | list):
-            yield path, depth, None
-            if isinstance(value, dict):
-                for name in value:
-                    yield f"{path}__{name}" if path else name, depth, name
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            prefix = f"{path}__" if path else ""
-            waiting.extend((f"{prefix}{name}", depth + 1, item) for name, item in items)
+        around, items = waiting[-1]
+        for name, item in items:
+            place = None if name is None else (around, name)
+            if isinstance(item, str):
+                yield place, len(waiting) - 1, item
+            elif isinstance(item, dict | list):
+                yield place, len(waiting), None
+                if isinstance(item, dict):
+                    for inner in item:
+                        yield (place, inner), len(waiting), inner
+                entries = item.items() if isinstance(item, dict) else enumerate(item)
+                waiting.append((place, iter(entries)))
+                break
+        else:
+            waiting.pop()

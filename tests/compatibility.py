@@ -80,6 +80,12 @@ class _Comparison:
                 yield from self.operation(place, operation, operations[place])
             else:
                 yield Change(place, "is gone.")
+        if self.before.get("servers") != self.after.get("servers"):
+            yield Change("servers", "has other addresses.")
+        ways = self.after["components"].get("securitySchemes", {})
+        for name, way in self.before["components"].get("securitySchemes", {}).items():
+            if way != _for_programs(ways.get(name)):
+                yield Change(name, "is no longer, or otherwise, how a client says who it is.")
         for name, schema in _schemas(self.before).items():
             new = _schemas(self.after).get(name)
             if new is None:

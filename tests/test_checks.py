@@ -140,3 +140,13 @@ def test_a_trusted_proxy_will_do_without_a_public_url(settings: Any) -> None:
     settings.TRUSTED_PROXIES = [ipaddress.ip_network("10.0.0.0/8")]
 
     assert found() == []
+
+
+def test_mails_that_are_only_printed_are_a_warning_where_others_reach_the_service(
+    settings: Any,
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+    assert found() == ["conversations.W007"]
+    settings.PUBLIC_URL, settings.SECURE_COOKIES = "", False
+    assert "conversations.W007" not in found()

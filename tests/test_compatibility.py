@@ -236,6 +236,19 @@ def test_an_operation_that_is_gone_breaks_its_callers() -> None:
     assert broken(document(), after) == [POST]
 
 
+def test_another_way_to_authenticate_and_another_address_break_everybody() -> None:
+    before, after = document(), document()
+    key = {"type": "apiKey", "in": "header", "name": "X-Token"}
+    before["components"]["securitySchemes"] = {"Token": key, "ApiKey": {"type": "http"}}
+    after["components"]["securitySchemes"] = {
+        "Token": {**key, "name": "X-Other"},
+        "ApiKey": {"type": "http", "description": "A key."},
+    }
+    after["servers"] = [{"url": "/v2"}]
+
+    assert broken(before, after) == ["Token", "servers"]
+
+
 # --- The changelog ---
 
 CHANGELOG = """# Changelog

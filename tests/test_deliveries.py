@@ -1095,6 +1095,53 @@ def test_erasing_a_person_blanks_what_receivers_answered(
     assert "Ada" not in str(deliveries_of(api, project, webhook))
 
 
+def test_erasing_a_person_drops_what_was_told_of_such_an_answer(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    only: Only,
+) -> None:
+    receiver.answer = answering(200, body=b"Hello Ada")
+    persons = f"/api/projects/{project.pk}/persons"
+    person = api.post(persons, {"distinct_ids": ["u1"]}).json()
+    make_ticket(distinct_id="u1")
+    send()
+    url = f"{webhooks_url_of(project)}/{webhook['id']}/deliveries/{only()['id']}/replay"
+    assert b"Ada" in api.request("POST", url, idempotency_key="one").content
+
+    api.delete(f"{persons}/{person['id']}")
+
+    again = api.request("POST", url, idempotency_key="one")
+    assert (again.status_code, again.json()["response_body"]) == (200, "")
+
+
+def test_erasing_a_person_blanks_what_receivers_answered_to_what_showed_them(
+    api: ApiClient,
+    project: Project,
+    make_ticket: MakeTicket,
+    receiver: Receiver,
+    webhook: Any,
+    only: Only,
+) -> None:
+    """By an address that is another one now, so that only the event leads to them."""
+    receiver.answer = answering(200, body=b"Hello Ada")
+    persons = f"/api/projects/{project.pk}/persons"
+    ada = {"distinct_ids": ["u1"], "properties": {"email": "ada@example.com"}}
+    person = f"{persons}/{api.post(persons, ada).json()['id']}"
+    make_ticket(email_from="ada@example.com")
+    send()
+    url = f"{webhooks_url_of(project)}/{webhook['id']}/deliveries/{only()['id']}/replay"
+    assert b"Ada" in api.request("POST", url, idempotency_key="one").content
+    api.patch(person, {"properties": {"email": "lovelace@example.com"}})
+
+    api.delete(person)
+
+    assert only()["response_body"] == ""
+    assert b"Ada" not in api.request("POST", url, idempotency_key="one").content
+
+
 GREETING = verbs.Outcome(timedelta(seconds=1), 200, body="Hello Ada")
 
 

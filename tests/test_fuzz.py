@@ -4,6 +4,7 @@ The requests follow from the seed, so that a failure comes again; the time is bo
 for a machine that is busy. `make fuzz` has other requests each time, and more of them.
 """
 
+import re
 import subprocess
 
 import pytest
@@ -20,17 +21,17 @@ SEED = 20261122
 
 
 @pytest.mark.parametrize(
-    ("seconds", "options"),
+    ("seconds", "options", "at_least"),
     [
         # Each bound of each field and parameter, from within and from without, and each method.
-        (30, ["--phases=examples,coverage"]),
+        (120, ["--phases=examples,coverage"], 50),
         # Chains, along which what one answer names is in the next request.
-        (10, ["--phases=stateful", "--max-examples=8"]),
+        (25, ["--phases=stateful", "--max-examples=8"], 15),
     ],
     ids=["alone", "in chains"],
 )
 def test_the_service_keeps_to_its_schema(
-    project: Project, seconds: int, options: list[str]
+    project: Project, seconds: int, options: list[str], at_least: int
 ) -> None:
     agent = User.objects.create_user(f"agent{project.pk}@team.example")
     Membership.objects.create(project=project, user=agent)
@@ -56,3 +57,6 @@ def test_the_service_keeps_to_its_schema(
         len(methods) for methods in yaml.safe_load(SCHEMA_FILE.read_text())["paths"].values()
     )
     assert f"{count - 1} selected / {count} total" in done.stdout
+    tested = re.search(r"Tested: +(\d+)", done.stdout)
+    assert tested is not None, done.stdout
+    assert int(tested[1]) >= at_least, done.stdout

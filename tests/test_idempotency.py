@@ -15,40 +15,45 @@ from rest import idempotency, leases
 from rest.models import StoredAnswer
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket
+from tests.isolation import Room, Route, furnished, names_of, routes
 from tests.jobs import enqueue, run_jobs
 from tests.refusals import refusal
 from tests.threads import InBackground, Pause, at_once
+from tests.widget import Browser
 
-# Every POST of the project API: its path below the project, and a body that it takes.
-POSTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "ticket": ("conversations/tickets", lambda made: {"message": "Hi"}),
-    "message": ("conversations/tickets/1/messages", lambda made: {"content": "Hi"}),
-    "reply": ("conversations/tickets/1/reply", lambda made: {"message": "Hi"}),
-    "mark unread": ("conversations/tickets/1/mark_unread", lambda made: None),
-    "bulk status": (
-        "conversations/tickets/bulk_update_status",
-        lambda made: {"ids": [made["id"]], "status": "open"},
-    ),
-    "bulk tags": (
-        "conversations/tickets/bulk_update_tags",
-        lambda made: {"ids": [made["id"]], "action": "add", "tags": ["a"]},
-    ),
-    "bulk assign": (
-        "conversations/tickets/bulk_assign",
-        lambda made: {"ids": [made["id"]], "assignee": None},
-    ),
-    "view": ("conversations/views", lambda made: {"name": "Mine", "filters": {}}),
-    "macro": ("conversations/macros", lambda made: {"name": "Thanks", "content": "Thank you!"}),
-    "quick action": ("conversations/quick_actions", lambda made: {"name": "Thanks"}),
-    "apply macro": (
-        "conversations/tickets/1/apply_macro",
-        lambda made: {"macro": made["macro"]},
-    ),
-    "webhook": ("webhooks", lambda made: {"url": "https://example.com/hook"}),
-    "webhook's secret": ("webhooks/{webhook}/rotate_secret", lambda made: None),
-    "person": ("persons", lambda made: {"distinct_ids": ["a"], "properties": {"name": "Ada"}}),
-    "merge": ("persons/{person}/merge", lambda made: {"person": made["other"]}),
+# A body for each POST of the project API that may be repeated, by its path below the project.
+BODIES: dict[str, Callable[[Room], Any]] = {
+    "/conversations/tickets": lambda room: {"message": "Hi"},
+    "/conversations/tickets/{id}/messages": lambda room: {"content": "Hi"},
+    "/conversations/tickets/{id}/reply": lambda room: {"message": "Hi"},
+    "/conversations/tickets/{id}/mark_unread": lambda room: None,
+    "/conversations/tickets/{id}/apply_macro": lambda room: {"macro": room.macro.short_id},
+    "/conversations/tickets/bulk_update_status": lambda room: {**_ids(room), "status": "open"},
+    "/conversations/tickets/bulk_update_tags": lambda room: {
+        **_ids(room),
+        "action": "add",
+        "tags": ["a"],
+    },
+    "/conversations/tickets/bulk_assign": lambda room: {**_ids(room), "assignee": None},
+    "/conversations/views": lambda room: {"name": "Mine", "filters": {}},
+    "/conversations/macros": lambda room: {"name": "Thanks", "content": "Thank you!"},
+    "/conversations/quick_actions": lambda room: {"name": "Thanks"},
+    "/webhooks": lambda room: {"url": "https://example.com/hook"},
+    "/webhooks/{webhook_id}/rotate_secret": lambda room: None,
+    "/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": lambda room: None,
+    "/persons": lambda room: {"distinct_ids": ["a"], "properties": {"name": "Ada"}},
+    "/persons/{person_id}/merge": lambda room: {"person": str(room.other_person.pk)},
 }
+REPEATABLE = [
+    route
+    for route in routes()
+    if getattr(getattr(route.view, "cls", None), "is_repeatable", False) and route.action("POST")
+]
+OF_PROJECTS = [route for route in REPEATABLE if route.is_of_a_project]
+
+
+def _ids(room: Room) -> dict[str, Any]:
+    return {"ids": [str(room.ticket.pk)]}
 
 
 @pytest.fixture
@@ -65,23 +70,14 @@ def post(client: ApiClient, url: str, body: Any, key: str = "one") -> Any:
     return client.request("POST", url, body, idempotency_key=key)
 
 
-@pytest.mark.parametrize("name", POSTS)
-def test_each_post_is_done_once_and_answered_alike(
-    client: ApiClient, url: str, make_ticket: MakeTicket, name: str
-) -> None:
-    made = make_ticket(message="Hi")
-    macro = client.post(f"{url}/conversations/macros", {"name": "M", "content": "Hello"}).json()
-    persons = [
-        client.post(f"{url}/persons", {"distinct_ids": [each], "properties": {}}).json()
-        for each in ("x", "y")
-    ]
-    webhook = client.post(f"{url}/webhooks", {"url": "https://example.com/hook"}).json()
-    made |= {"webhook": webhook["id"]}
-    made |= {"macro": macro["short_id"], "person": persons[0]["id"], "other": persons[1]["id"]}
-    path, body = POSTS[name]
-    address = f"{url}/{path.format(**made)}"
+@pytest.mark.parametrize("route", OF_PROJECTS, ids=lambda route: str(route.title))
+def test_each_post_is_done_once_and_answered_alike(client_for: ClientFor, route: Route) -> None:
+    assert route.title in BODIES, f"Give `BODIES` a body that a POST of {route.title} takes."
+    room = furnished("Shop")
+    client, body = client_for(room.project, "*"), BODIES[route.title](room)
+    address = route.url(room.project.pk, *[names[0] for names in names_of(route, room)])
 
-    first, second = (post(client, address, body(made)) for _ in range(2))
+    first, second = (post(client, address, body) for _ in range(2))
 
     assert first.status_code in (200, 201), first.content
     assert (second.status_code, second.content) == (first.status_code, first.content)
@@ -89,6 +85,13 @@ def test_each_post_is_done_once_and_answered_alike(
     assert second.headers["Content-Type"] == first.headers["Content-Type"]
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
+
+
+def test_no_other_post_may_be_repeated_but_the_widgets_message() -> None:
+    """Which is tested in tests/test_widget_message.py."""
+    others = {route.path for route in REPEATABLE if not route.is_of_a_project}
+
+    assert others == {"api/conversations/v1/widget/message"}
 
 
 def test_a_repeated_post_opens_one_ticket(
@@ -171,7 +174,7 @@ def test_a_refused_request_is_not_kept(client: ApiClient, tickets_url: str) -> N
 
 def test_an_answer_is_kept_for_a_day(project: Project, client: ApiClient, tickets_url: str) -> None:
     post(client, tickets_url, {})
-    answers = StoredAnswer.objects.filter(about__contains=_ids(project))
+    answers = StoredAnswer.objects.filter(about__contains=_ticket_of(project))
     answers.update(created_at=timezone.now() - timedelta(hours=23, minutes=59))
     post(client, tickets_url, {})
     assert Ticket.objects.filter(project=project).count() == 1
@@ -186,7 +189,7 @@ def test_answers_are_removed_after_their_time(
     project: Project, client: ApiClient, tickets_url: str
 ) -> None:
     post(client, tickets_url, {})
-    answers = StoredAnswer.objects.filter(about__contains=_ids(project))
+    answers = StoredAnswer.objects.filter(about__contains=_ticket_of(project))
     assert answers.exists()
     answers.update(created_at=timezone.now() - idempotency.LIFETIME)
 
@@ -196,7 +199,7 @@ def test_answers_are_removed_after_their_time(
     assert not answers.exists()
 
 
-def _ids(project: Project) -> list[Any]:
+def _ticket_of(project: Project) -> list[Any]:
     return [Ticket.objects.filter(project=project).values_list("pk", flat=True).get()]
 
 
@@ -258,29 +261,80 @@ def test_a_ticket_that_is_gone_is_told_of_once_more(
     assert post(client, f"{tickets_url}/1/messages", {"content": "Hi"}).content == first.content
 
 
+DieAfter = Callable[[Callable[[], Any]], None]
+
+
+@pytest.fixture
+def die_after(monkeypatch: pytest.MonkeyPatch) -> DieAfter:
+    """The process dies between the commit of this and what it had to forget."""
+
+    def die(*args: Any, **kwargs: Any) -> None:
+        raise SystemExit
+
+    def run(write: Callable[[], Any]) -> None:
+        with monkeypatch.context() as dying:
+            dying.setattr(leases, "forget", die)
+            with pytest.raises(SystemExit):
+                write()
+
+    return run
+
+
 def test_a_process_that_dies_between_commit_and_answer_leaves_the_right_count(
     project: Project,
     client: ApiClient,
     tickets_url: str,
     unread_count_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    die_after: DieAfter,
 ) -> None:
     """Its write is there and what it had to forget is not forgotten, until the client repeats."""
     assert client.get(unread_count_url).json() == {"count": 0}
-
-    def die(*args: Any, **kwargs: Any) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as dying:
-        dying.setattr(leases, "forget", die)
-        with pytest.raises(SystemExit):
-            post(client, tickets_url, {"message": "Hi"})
+    die_after(lambda: post(client, tickets_url, {"message": "Hi"}))
     assert Ticket.objects.filter(project=project).count() == 1
 
     answer = post(client, tickets_url, {"message": "Hi"})
 
     assert answer.headers["Idempotency-Replayed"] == "true"
     assert client.get(unread_count_url).json() == {"count": 1}
+
+
+def test_a_process_that_dies_over_a_customers_message_leaves_the_right_count(
+    project: Project, client: ApiClient, unread_count_url: str, die_after: DieAfter
+) -> None:
+    browser = Browser(project, **{"idempotency-key": "one"})
+    assert client.get(unread_count_url).json() == {"count": 0}
+    die_after(browser.send)
+    assert client.get(unread_count_url).json() == {"count": 0}
+
+    browser.sent()
+
+    assert client.get(unread_count_url).json() == {"count": 1}
+
+
+@pytest.mark.parametrize("by", ["team", "customer"])
+def test_a_process_that_dies_over_a_message_keeps_it_from_no_widget(
+    project: Project, client: ApiClient, tickets_url: str, die_after: DieAfter, by: str
+) -> None:
+    browser = Browser(project)
+    first = browser.sent()
+    seen = {"ticket_id": first["ticket_id"], "after": first["created_at"]}
+
+    def write() -> Any:
+        if by == "team":
+            return post(client, f"{tickets_url}/{first['ticket_id']}/reply", {"message": "And?"})
+        browser.headers["idempotency-key"] = "one"
+        return browser.send("And?", ticket_id=first["ticket_id"])
+
+    def shown() -> tuple[list[str], str]:
+        return browser.texts(**seen), browser.tickets().json()["results"][0]["last_message"]
+
+    assert shown() == ([], "Hi")
+    die_after(write)
+    assert shown() == ([], "Hi")
+
+    assert write().headers["Idempotency-Replayed"] == "true"
+
+    assert shown() == (["And?"], "And?")
 
 
 @pytest.mark.parametrize("tickets", ["", "?tickets=true"])
@@ -295,6 +349,30 @@ def test_erasing_a_person_drops_what_was_told_of_them(
     assert stored.count() == 3
 
     client.delete(f"{url}/persons/{made['id']}{tickets}")
+
+    assert not stored.exists()
+
+
+@pytest.mark.parametrize("below", ["", "/1/mark_unread", "/1/apply_macro"])
+def test_erasing_a_person_drops_what_their_former_tickets_told_of_them(
+    client: ApiClient, url: str, tickets_url: str, below: str
+) -> None:
+    """It was their address that led from the ticket to them, and they have another now."""
+    ada = {"distinct_ids": ["ada"], "properties": {"name": "Ada", "email": "ada@example.com"}}
+    person = client.post(f"{url}/persons", ada).json()
+    sent: dict[str, Any] = {"email_from": "ada@example.com"}
+    if below:
+        client.post(tickets_url, sent)
+        macro = client.post(f"{url}/conversations/macros", {"name": "M", "content": "Hello"})
+        sent = {"macro": macro.json()["short_id"]} if "macro" in below else {}
+    answer = post(client, f"{tickets_url}{below}", sent).json()
+    assert answer["person"]["id"] == person["id"]
+    stored = StoredAnswer.objects.filter(about__contains=[answer["id"]])
+    assert stored.exists()
+    moved = {"properties": {"email": "lovelace@example.com"}}
+    assert client.patch(f"{url}/persons/{person['id']}", moved).status_code == 200
+
+    client.delete(f"{url}/persons/{person['id']}")
 
     assert not stored.exists()
 

@@ -1,7 +1,10 @@
 """Everything that a stranger can make large has a bound, and the schema names it."""
 
+import json
 import re
+import tracemalloc
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import yaml
 
 from conversations.models import Ticket
 from projects.models import Project
+from rest.media import StrictJSONParser
 from tests.api import SCHEMA_FILE, ApiClient
 from tests.conftest import MakeTicket
 from tests.refusals import failures, refusal
@@ -193,3 +197,15 @@ def test_a_query_has_a_thousand_parameters_at_most(reader: ApiClient, tickets_ur
 
     assert refusal(response) == (400, "parse_error", None)
     assert "settings" not in response.json()["detail"]
+
+
+def test_a_long_name_around_many_entries_takes_little_more_than_the_body() -> None:
+    body = json.dumps({"a" * 50_000: [1] * 20_000 + [[]] * 20_000}).encode()
+    tracemalloc.start()
+    try:
+        StrictJSONParser().parse(BytesIO(body))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 50 * len(body)

@@ -182,14 +182,14 @@ def test_an_address_may_try_so_many_keys_that_are_none(
 
     def attempt() -> Any:
         client = ApiClient(key_format.new_key())
-        client.client.defaults["REMOTE_ADDR"] = "198.19.0.1"
+        client.client.defaults["REMOTE_ADDR"] = "192.0.2.1"
         return client.get(unread_count_url)
 
     responses = [attempt() for _ in range(5)]
 
     assert [response.status_code for response in responses] == [401, 401, 401, 429, 429]
     assert "Retry-After" in responses[-1].headers
-    reader.client.defaults["REMOTE_ADDR"] = "198.19.0.1"
+    reader.client.defaults["REMOTE_ADDR"] = "192.0.2.1"
     assert reader.get(unread_count_url).status_code == 200
 
 
@@ -205,14 +205,14 @@ def test_an_address_may_try_so_many_passwords(
         client = Client(REMOTE_ADDR=address)
         return client.post(path, {"username": email, "password": password})
 
-    address = {"/login": "198.19.0.2", "/admin/login/": "198.19.0.3"}[path]
+    address = {"/login": "192.0.2.2", "/admin/login/": "198.19.0.3"}[path]
     for _ in range(2):
         assert log_in("wrong", address).status_code == 200
     refused = log_in("a right password", address)
 
     assert refused.status_code == (429 if path == "/login" else 200)
     assert b"Too many attempts" in refused.content
-    assert log_in("a right password", "198.19.0.4").status_code == 302
+    assert log_in("a right password", "192.0.2.4").status_code == 302
 
 
 def test_log_ins_that_succeed_are_not_counted(
@@ -223,7 +223,7 @@ def test_log_ins_that_succeed_are_not_counted(
     User.objects.create_user(email, "a right password")
     body = {"username": email, "password": "a right password"}
 
-    statuses = [Client(REMOTE_ADDR="198.19.0.5").post("/login", body).status_code for _ in "123"]
+    statuses = [Client(REMOTE_ADDR="192.0.2.5").post("/login", body).status_code for _ in "123"]
 
     assert statuses == [302, 302, 302]
 

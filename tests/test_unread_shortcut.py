@@ -6,6 +6,7 @@ Every other test of the unread count, of keys, scopes, limits and faults runs ov
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from projects.models import Project
 from tests.api import ApiClient
@@ -101,3 +102,17 @@ def test_a_call_counts_once_whichever_way_it_goes(
     # The next one misses, and goes the whole way.
     make_ticket(message="Hi")
     assert left() == first - 2
+
+
+def test_without_postgresql_it_is_unavailable_as_on_the_whole_way(
+    project: Project, client_for: ClientFor, unread_count_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not in Redis yet, so that PostgreSQL is asked for the key.
+    caller = client_for(project, "*")
+    connection.close()
+    with monkeypatch.context() as patched:
+        patched.setitem(connection.settings_dict, "PORT", "1")
+        answer = caller.get(unread_count_url)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["Retry-After"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models import Func, Q, Value
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 
 from projects.models import Project, address_key, new_uuid
@@ -26,6 +26,10 @@ class EventType(models.TextChoices):
     MESSAGE_CREATED = "message.created"
     MESSAGE_UPDATED = "message.updated"
     MESSAGE_DELETED = "message.deleted"
+
+
+# Those whose object is a ticket.
+OF_TICKETS = [EventType.TICKET_CREATED, EventType.TICKET_UPDATED, EventType.TICKET_DELETED]
 
 
 class TransactionId(models.Field):  # type: ignore[type-arg]
@@ -82,6 +86,13 @@ class Event(models.Model):
                 address_key(KeyTextTransform("email_from", "object")),
                 condition=Q(type=EventType.TICKET_DELETED),
                 name="event_gone_email_from",
+            ),
+            # Where a person was shown by an address that leads to them no more.
+            models.Index(
+                "project",
+                KeyTextTransform("id", KeyTransform("person", "object")),
+                condition=Q(type__in=OF_TICKETS),
+                name="event_person",
             ),
         ]
 

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, Value
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from conversations.events import verbs as events
 from conversations.events.actors import Actor
-from conversations.events.models import Event, EventType
+from conversations.events.models import OF_TICKETS, Event, EventType
 from conversations.models import Ticket, load_assignee_names
 from conversations.tickets.verbs import delete_ticket, update_ticket
 from conversations.widget import restores
@@ -34,7 +34,11 @@ def erase_person(*, person: Person, tickets: bool, actor: Actor) -> None:
     with transaction.atomic(savepoint=False):
         theirs = _tickets_of(person)
         # Django takes the id from a ticket that it deletes.
-        told = [*(ticket.pk for ticket in theirs), *_tickets_gone(person)]
+        told = [
+            *(ticket.pk for ticket in theirs),
+            *_tickets_gone(person),
+            *_tickets_formerly(person),
+        ]
         addresses = _addresses(person, theirs)
         for ticket in theirs:
             if tickets:
@@ -106,6 +110,17 @@ def _tickets_gone(person: Person) -> list[UUID]:
     found = list(rows)
     shows = _showing(person, [(distinct_id, email_from) for _, distinct_id, email_from in found])
     return [ticket_id for (ticket_id, *_), shown in zip(found, shows, strict=True) if shown]
+
+
+def _tickets_formerly(person: Person) -> list[UUID]:
+    """Those of which an event shows this person, whoever has the ticket's address by now.
+
+    The condition is repeated here as the partial index has it.
+    """
+    shown = KeyTextTransform("id", KeyTransform("person", "object"))
+    told = Event.objects.filter(project_id=person.project_id, type__in=OF_TICKETS)
+    theirs = told.annotate(shown=shown).filter(shown=str(person.pk))
+    return list(theirs.values_list("ticket_id", flat=True).distinct())
 
 
 def _distinct_ids(person: Person) -> list[str]:

@@ -22,6 +22,7 @@ from conversations.stream import frames
 from conversations.stream.hub import PAGE, PAGE_BYTES, Channel, Hub
 from conversations.stream.listener import Listener
 from conversations.stream.opening import Opening, StreamRequest
+from rest.headers import harmless_scope
 from rest.request_id import name_request
 
 Message = MutableMapping[str, Any]
@@ -119,7 +120,7 @@ class Application:
         asked = time.monotonic()
         request_started.send(sender=type(self), scope=scope)
         # A body is not looked at: nothing that is served here has one.
-        request = StreamRequest(scope, BytesIO())
+        request = StreamRequest(harmless_scope(scope), BytesIO())
         request.urlconf = self._urlconf
         request.take_room = self.hub.room.take
         response: Any = self._django.get_response(request)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 from django.core.exceptions import DisallowedHost
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
 from conversations import unread
@@ -40,7 +41,11 @@ class UnreadCountShortcut:
         except DisallowedHost:
             return None
         cache_key = unread.cache_key(path[1])
-        record, verdict = look_up(request, key, [cache_key])
+        try:
+            record, verdict = look_up(request, key, [cache_key])
+        except Error:
+            # There it is tried once more, and becomes the answer that clients know.
+            return None
         seen = verdict.values.get(cache_key)
         if record is None or verdict.wait or seen is None:
             return None

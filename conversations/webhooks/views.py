@@ -1,6 +1,8 @@
 """Webhooks and their deliveries over HTTP."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
@@ -143,6 +145,16 @@ class DeliveryViewSet(WebhookEndpoint):
     # What receivers answer may repeat what they were told.
     further_scopes = {"list": "ticket:read", "replay": "ticket:read"}
     query_serializers: dict[str, type[QueryParameters]] = {"list": DeliveryListQuery}
+    delivery: Delivery
+
+    def find(self) -> None:
+        super().find()
+        if "delivery_id" in self.kwargs:
+            self.delivery = self._find_delivery()
+
+    def told_about(self, response: Response) -> Sequence[UUID]:
+        # What the receiver answered may repeat what it was told of the ticket.
+        return [self.delivery.event.ticket_id]
 
     @extend_schema(operation_id="webhooks_deliveries_list", responses=page_of(DeliverySerializer))
     def list(self, request: Request) -> Response:
@@ -172,12 +184,11 @@ class DeliveryViewSet(WebhookEndpoint):
         """Sends it again at once, whatever became of it, and by the schedule from its start if
         that fails. The `webhook-id` stays: a receiver that has seen it may pass over it."""
         self.read_body(StrictObject)
-        delivery = self._find_delivery()
         try:
-            verbs.replay(delivery=delivery)
+            verbs.replay(delivery=self.delivery)
         except verbs.Disabled as exc:
             raise Conflict(str(exc)) from exc
-        return Response(delivery_json(delivery))
+        return Response(delivery_json(self.delivery))
 
     def _find_delivery(self) -> Delivery:
         """Locked, after its event, which would else be pruned or blanked meanwhile."""

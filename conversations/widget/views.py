@@ -225,8 +225,7 @@ class SendView(WidgetEndpoint):
 
     def before_replay(self, about: Sequence[UUID]) -> None:
         unread.forget(self.project.id)
-        for ticket_id in about:
-            polls.forget_standing(ticket_id)
+        polls.forget_those(about)
 
     @extend_schema(
         operation_id="widget_message_create",
