@@ -37,7 +37,7 @@ lint: venv ## check format, style, types, missing migrations, openapi.yaml and w
 schema: venv ## write openapi.yaml anew
 	$(WITHOUT_SERVERS) $(PYTHON_IN_VENV) manage.py spectacular --validate --fail-on-warn --file openapi.yaml
 
-bench: venv ## measure the service beside a bare reference (ONLY=list, ARGS="--rounds 3")
+bench: venv ## measure the service beside its references (ONLY=list, ARGS="--tickets 20000")
 	exec $(PYTHON_IN_VENV) -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 soak: venv ## kill everything for a minute, and count what was lost (ARGS="--seconds 20")

@@ -51,11 +51,13 @@ class Answers:
         return len(self.latencies)
 
 
-def request(method: str, path: str, *, key: str = "", body: bytes = b"") -> bytes:
-    """The bytes of a request; `key` is an API key, `body` is JSON."""
+def request(method: str, path: str, *, key: str = "", token: str = "", body: bytes = b"") -> bytes:
+    """The bytes of a request; `key` is an API key, `token` a widget's, `body` is JSON."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json"]
     if key:
         lines.append(f"Authorization: Bearer {key}")
+    if token:
+        lines.append(f"X-Conversations-Token: {token}")
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body

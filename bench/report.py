@@ -1,76 +1,89 @@
-"""The table, and what one must know to read it."""
+"""The tables, and what one must know to read them; Markdown, for the terminal and the file."""
 
 import os
 import platform
-import statistics
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
+from statistics import median
 
-from bench.rounds import Pair, Plan, Round
+from bench.rounds import Pair, Plan
+from bench.targets import Finding
 
-_HEADINGS = [
-    *("", "requests/s", "reference", "ratio", "(range)", "p50 ms", "p99 ms"),
-    *("CPU µs", "reference", "ratio", "PostgreSQL", "Redis"),
+_FIGURES = [
+    *("", "against", "req/s", "reference", "ratio", "(range)", "p50 ms", "p99 ms", "reference p50"),
+    *("web CPU µs", "reference", "all CPU µs", "reference", "SQL", "ms of SQL", "Redis"),
 ]
+_FINDINGS = ["", "against", "measured", "target", ""]
 
 
-def table(pairs: Sequence[Pair]) -> str:
-    """One line for each pair that was measured to the end; medians over the rounds."""
-    lines = [_HEADINGS, *(_cells(pair) for pair in pairs if pair.failure is None)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(_aligned(line, widths) for line in lines)
-
-
-def _cells(pair: Pair) -> list[str]:
-    ours, theirs, ratios = pair.service_rounds, pair.reference_rounds, pair.ratios
-    latencies = sorted(latency for measured in ours for latency in measured.answers.latencies)
-    cpu, reference_cpu = _cpu(ours, "web"), _cpu(theirs, "web")
+def figures(title: str, against: str, pair: Pair) -> list[str]:
+    """A line of the first table; medians over the rounds."""
+    ours, theirs = pair.service, pair.reference
+    speeds = [] if theirs is None else pair.speeds
     return [
-        pair.title,
-        f"{_rate(ours):,.0f}",
-        f"{_rate(theirs):,.0f}",
-        f"{statistics.median(ratios):.3f}",
-        f"({min(ratios):.3f}-{max(ratios):.3f})",
-        f"{percentile(latencies, 50) * 1000:.1f}",
-        f"{percentile(latencies, 99) * 1000:.1f}",
-        f"{cpu * 1e6:,.0f}",
-        f"{reference_cpu * 1e6:,.0f}",
-        # The system counts CPU in steps of 10 ms, of which a very short round may have none.
-        f"{reference_cpu / cpu:.3f}" if cpu else "-",
-        f"{_cpu(ours, 'postgres') * 1e6:,.0f}",
-        f"{_cpu(ours, 'redis') * 1e6:,.0f}",
+        title,
+        against,
+        f"{ours.rate:,.0f}",
+        f"{theirs.rate:,.0f}" if theirs else "",
+        f"{median(speeds):.3f}" if speeds else "",
+        f"({min(speeds):.3f}-{max(speeds):.3f})" if speeds else "",
+        f"{1000 * ours.seconds():.1f}",
+        f"{1000 * ours.seconds(99):.1f}",
+        f"{1000 * theirs.seconds():.1f}" if theirs else "",
+        f"{ours.cpu('web') * 1e6:,.0f}",
+        f"{theirs.cpu('web') * 1e6:,.0f}" if theirs else "",
+        f"{ours.whole_cpu * 1e6:,.0f}",
+        f"{theirs.whole_cpu * 1e6:,.0f}" if theirs else "",
+        f"{pair.asked.statements}",
+        f"{1000 * pair.asked.seconds:.1f}",
+        f"{ours.trips:.2f}",
     ]
 
 
-def _rate(rounds: Sequence[Round]) -> float:
-    return statistics.median(measured.answers.per_second for measured in rounds)
+def findings(title: str, against: str, found: Sequence[Finding]) -> list[list[str]]:
+    """Lines of the second table."""
+    return [
+        [title, against, one.measured, one.target, "met" if one.met else "MISSED"] for one in found
+    ]
 
 
-def _cpu(rounds: Sequence[Round], user: str) -> float:
-    return statistics.median(measured.cpu[user] for measured in rounds)
+def tables(figures: Sequence[list[str]], findings: Sequence[list[str]]) -> str:
+    parts = [table([_FIGURES, *figures], left=2)] if figures else []
+    return "\n\n".join([*parts, table([_FINDINGS, *findings], left=5)])
 
 
-def percentile(ordered: Sequence[float], percent: int) -> float:
-    """The least value that `percent` in a hundred do not exceed, of values in ascending order."""
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+def table(lines: Sequence[Sequence[str]], *, left: int) -> str:
+    """In Markdown; columns behind the first `left` are numbers."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rule = [
+        "-" * width if place < left else "-" * (width - 1) + ":"
+        for place, width in enumerate(widths)
+    ]
+    shown = [lines[0], rule, *lines[1:]]
+    return "\n".join(
+        "| "
+        + " | ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        + " |"
+        for line in shown
+    )
 
 
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    title, *figures = cells
-    aligned = [figure.rjust(width) for figure, width in zip(figures, widths[1:], strict=True)]
-    return "  ".join([title.ljust(widths[0]), *aligned]).rstrip()
-
-
-def how_to_read(plan: Plan, capacity: float) -> str:
-    return f"""\
-Medians of {plan.rounds} rounds of {plan.seconds:g} s over {plan.connections} connections, each \
-kept busy; reference: a bare WSGI function under the
-same web server that does one GET of Redis. The first ratio is of requests per second, the second \
-of the web server's CPU
-for one request, which other work on the machine disturbs less; both say what part of the \
-reference's speed the service has.
-p50 and p99 are the service's, waiting for a free thread included. The load itself reaches \
-{capacity:,.0f} requests/s."""
+def how_to_read(plan: Plan, connections: int, capacity: float) -> str:
+    return (
+        f"Medians of {plan.rounds} rounds of {plan.seconds:g} s, service and reference in turn,"
+        f" over {connections} connections that are each kept busy,\n"
+        "or over one where time is the target. The ratio is of requests per second, with the"
+        " lowest and the highest of a round.\n"
+        "CPU is for one request, of the web server alone and with PostgreSQL's and Redis's; other"
+        " work on the machine disturbs it less.\n"
+        "SQL statements and their time are counted in a call of the application without the"
+        " server; Redis is its reads for one\n"
+        f"request. The load itself reaches {capacity:,.0f} requests/s."
+    )
 
 
 def machine(*, postgres: str, redis: str, workers: int, threads: int, tickets: int) -> str:
@@ -83,6 +96,16 @@ def machine(*, postgres: str, redis: str, workers: int, threads: int, tickets: i
             f"PostgreSQL {postgres}",
             f"Redis {redis}",
             f"{workers} workers of {threads} threads",
-            f"{tickets:,} tickets",
+            f"{tickets:,} tickets in the measured project",
         ]
     )
+
+
+_BY_HAND = "<!-- From here on it is written by hand, and kept by `make bench`. -->"
+
+
+def write(path: Path, parts: Sequence[str]) -> None:
+    """Puts the parts into the file, before what people have added."""
+    _, _, by_hand = path.read_text().partition(_BY_HAND) if path.exists() else ("", "", "")
+    text = "\n\n".join(["# What `make bench` has measured", *parts, _BY_HAND])
+    path.write_text(text + (by_hand or "\n"))

@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 35.0
 # Of a key that is measured as often as the machine allows: looked at as any other, never reached.
 UNLIMITED = "999999999/minute"
-REFERENCE = [sys.executable, "-m", "bench.reference"]
 
 # What a user may have set for a service of their own, and what would measure something else.
 _NOT_OURS = ("ALLOWED_HOSTS", "CACHE_KEY_PREFIX", "DEBUG", "PUBLIC_URL", "SECURE_COOKIES")
@@ -40,18 +38,6 @@ class Web:
 
     port: int
     pid: int
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Everything that runs: the service, what it is measured against, and what it stands on."""
-
-    service: Web
-    reference: Web
-    postgres_pid: int
-    redis_pid: int
-    postgres_version: str
-    redis_version: str
 
 
 @contextlib.contextmanager
@@ -79,18 +65,29 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def kept_folder(name: str) -> Path:
+    """Where data lie that are kept between runs; only who has the private folder uses it."""
+    folder = embedded.state_dir() / f"bench-{name}"
+    embedded.make_folder(folder)
+    return folder
+
+
 def start_servers(
-    started: contextlib.ExitStack, folder: Path
+    started: contextlib.ExitStack, folder: Path, *, data: Path | None = None
 ) -> tuple[embedded.Postgres, embedded.Redis]:
-    """PostgreSQL and Redis as `make run` has them; this process and its children use them."""
-    servers = embedded.Postgres(folder / "postgres"), embedded.Redis(folder / "redis")
+    """PostgreSQL and Redis as `make run` has them; this process and its children use them.
+
+    The data of PostgreSQL lie in `data` where they are to be kept, otherwise in the folder too.
+    """
+    postgres = embedded.Postgres((data or folder) / "postgres")
+    servers = postgres, embedded.Redis(folder / "redis")
     for server in servers:
         with run.step(server.name):
             started.callback(server.stop)
             server.start()
     for name in _NOT_OURS:
         os.environ.pop(name, None)
-    postgres, cache = servers
+    cache = servers[1]
     os.environ.update(DATABASE_URL=postgres.url, REDIS_URL=cache.url, HOST="127.0.0.1")
     os.environ.setdefault("LOG_FORMAT", "text")
     return servers
@@ -123,12 +120,12 @@ def start_web(
         while not _answers(port, ready):
             if child.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"{name} did not start:\n{tail(log)}")
-            time.sleep(0.05)
+                time.sleep(0.01)
     return Web(port, child.pid)
 
 
 def tail(log: Path) -> str:
-    return log.read_text(errors="replace")[-3000:].strip()
+    return log.read_text(errors="replace")[-2000:].strip()
 
 
 def _answers(port: int, path: str) -> bool:

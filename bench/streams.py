@@ -13,7 +13,8 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -33,28 +34,29 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--projects", type=int, default=20, help="that they listen to")
     parser.add_argument("--seconds", type=float, default=60.0, help="idle")
     options = parser.parse_args(arguments)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with contextlib.ExitStack() as started:
         folder = started.enter_context(stack.private_folder())
         stack.start_servers(started, folder)
         stack.migrate()
         with run.step("Projects"):
             keys = _new_keys(options.projects)
-        web = _start(started, "Service", "config.serve", folder)
-        streams = _start(started, "Streams", "config.stream", folder)
+        web, streams = (
+            stack.start_web(started, name, command, log=folder / f"{name}.log", ready="/readyz")
+            for name, command in {
+                "Service": run.SERVICES["Web server"],
+                "Streams": [sys.executable, "-c", PROGRAM],
+            }.items()
+        )
         measure(web, streams, keys, options.streams, options.seconds)
     return 0
 
 
-def _start(started: contextlib.ExitStack, name: str, module: str, folder: Path) -> stack.Web:
-    program = (
-        f"import os, runpy; os.environ['STREAM_PORT'] = os.environ['PORT'];"
-        f" os.environ['STREAMS_PER_CALLER'] = '1000000';"
-        f" runpy.run_module('{module}', run_name='__main__')"
-    )
-    command = [sys.executable, "-c", program]
-    return stack.start_web(started, name, command, log=folder / f"{name}.log", ready="/readyz")
+# As many as one likes of each caller.
+PROGRAM = """
+import os, runpy
+os.environ.update(STREAM_PORT=os.environ["PORT"], STREAMS_PER_CALLER="1000000")
+runpy.run_module("config.stream", run_name="__main__")
+"""
 
 
 def _new_keys(count: int) -> list[str]:
@@ -72,29 +74,52 @@ def _new_keys(count: int) -> list[str]:
     ]
 
 
-def measure(
-    web: stack.Web, streams: stack.Web, keys: Sequence[str], count: int, seconds: float
-) -> None:
+@dataclass(frozen=True)
+class Opened:
+    """Streams that are open, and the memory that each of them takes in their process."""
+
+    process: psutil.Process
+    clients: Sequence[socket.socket]
+    each_kb: float
+
+    def idle(self, seconds: float) -> float:
+        """The percentage of a core that they take together while nothing happens."""
+        cpu, began = sum(self.process.cpu_times()[:2]), time.monotonic()
+        time.sleep(seconds)
+        used = sum(self.process.cpu_times()[:2]) - cpu
+        return float(100 * used / (time.monotonic() - began))
+
+
+@contextlib.contextmanager
+def opened(streams: stack.Web, keys: Sequence[str], count: int) -> Iterator[Opened]:
+    """So many, to the projects of these keys in turn."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     process = psutil.Process(streams.pid)
-    # What the first few bring with them, such as connections to the database, is no stream's.
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as stack_of_clients:
+        # What the first few bring with them, such as connections to the database, is no stream's.
         for key in keys:
-            opened.enter_context(_open(streams.port, key))
+            stack_of_clients.enter_context(_open(streams.port, key))
         time.sleep(2)
         memory = process.memory_info().rss
         with run.step(f"{count} streams"):
             clients = [
-                opened.enter_context(_open(streams.port, keys[number % len(keys)]))
+                stack_of_clients.enter_context(_open(streams.port, keys[number % len(keys)]))
                 for number in range(count)
             ]
             time.sleep(3)
-        each = (process.memory_info().rss - memory) / count / 1024
-        cpu, began = sum(process.cpu_times()[:2]), time.monotonic()
-        time.sleep(seconds)
-        used = (sum(process.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
-        say(f"each takes {each:.1f} KB; the process has {process.memory_info().rss / 2**20:.0f} MB")
-        say(f"idle for {seconds:.0f} s they take {100 * used:.2f} % of a core together")
-        _tell_all(web.port, process, keys[0], clients[:: len(keys)])
+        yield Opened(process, clients, (process.memory_info().rss - memory) / count / 1024)
+
+
+def measure(
+    web: stack.Web, streams: stack.Web, keys: Sequence[str], count: int, seconds: float
+) -> None:
+    with opened(streams, keys, count) as all_of_them:
+        held = all_of_them.process.memory_info().rss / 2**20
+        say(f"each takes {all_of_them.each_kb:.1f} KB; the process has {held:.0f} MB")
+        used = all_of_them.idle(seconds)
+        say(f"idle for {seconds:.0f} s they take {used:.2f} % of a core together")
+        _tell_all(web.port, all_of_them.process, keys[0], all_of_them.clients[:: len(keys)])
 
 
 def _tell_all(
