@@ -528,10 +528,9 @@ def test_a_strange_body_on_the_wire_is_refused(
 
 
 def test_a_log_line_has_a_bound(wire: Wire, service: Service) -> None:
-    mark = b"/api/" + b"long" * 10
-    wire.send(wire.request(target=mark + b"x" * 60_000, method=b"M" * 1000))
+    wire.send(wire.request(target=b"/api/" + b"projects/" * 6_000, method=b"M" * 1000))
 
-    lines = [line for line in service.log.read_text().splitlines() if mark.decode() in line]
+    lines = [line for line in service.log.read_text().splitlines() if "MMMM" in line]
 
     assert lines
     assert all(len(line) < 1_000 for line in lines)

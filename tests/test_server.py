@@ -179,7 +179,8 @@ def test_a_path_can_not_forge_a_log_line(service: Service) -> None:
         client.request("GET", "/api/x%0aforged%1b[31m")
         client.getresponse().read()
 
-    assert "GET /api/x\\\\nforged\\\\x1b[31m 404" in service.log.read_text()
+    assert "GET /api/... 404" in service.log.read_text()
+    assert "forged" not in service.log.read_text()
 
 
 def test_a_request_in_flight_is_finished_when_the_server_stops(
