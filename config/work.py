@@ -66,9 +66,14 @@ async def work(*, threads: int, alive: Path | None = None) -> None:
     logger.info("The worker starts, with %s threads", threads)
     sending = asyncio.create_task(_send_deliveries(stop))
     while not stop.is_set():
-        running = asyncio.create_task(_run_jobs(threads, alive))
+        connected = asyncio.Event()
+        running = asyncio.create_task(_run_jobs(threads, alive, connected))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # While connections are opened a cancellation may be lost (python/cpython#86296).
+        while not (connected.is_set() or running.done()):
+            running.cancel()
+            await asyncio.wait({running}, timeout=_PAUSE_SECONDS)
         # It then finishes the jobs that it has.
         running.cancel()
         try:
@@ -95,12 +100,13 @@ async def _send_deliveries(stop: asyncio.Event) -> None:
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _run_jobs(threads: int, alive: Path | None) -> None:
+async def _run_jobs(threads: int, alive: Path | None, connected: asyncio.Event) -> None:
     """Returns when PostgreSQL was lost, where it does not raise that."""
     from conversations.jobs import DEAD_AFTER, HEARTBEAT
 
     with app.replace_connector(WorkerConnector(threads)):
         async with app.open_async():
+            connected.set()
             signs = asyncio.create_task(_give_signs_of_life(alive))
             try:
                 await app.run_worker_async(
