@@ -237,7 +237,7 @@ def _words(project: str, text: str) -> list[str]:
 
 
 def _asked(statement: str, values: dict[str, Any]) -> bytes:
-    [answer] = _connection().execute(statement.encode(), values).fetchone()  # type: ignore[misc]
+    [answer] = _connection().execute(statement.encode(), values).fetchone()  # type: ignore[misc]  # (there is a row)
     return bytes(answer.encode())
 
 

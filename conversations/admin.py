@@ -25,7 +25,7 @@ from rest.fields import UUID_FORM
 _NUMBER = re.compile(r"#?([0-9]{1,9})")
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # (generic in the stubs alone)
     # The newest first: ids sort by time, and their index makes the first page cheap.
     ordering = ("-id",)
     show_full_result_count = False
@@ -139,7 +139,7 @@ class EventAdmin(ReadOnlyAdmin):
 # --- Webhooks ----------------------------------------------------------------
 
 
-class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
+class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     event_types = forms.MultipleChoiceField(
         choices=EventType.choices,
         required=False,

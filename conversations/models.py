@@ -76,7 +76,7 @@ class Assignee:
     role_name: str | None = None
 
 
-class TicketNumber(models.PositiveIntegerField):  # type: ignore[type-arg]
+class TicketNumber(models.PositiveIntegerField):  # type: ignore[type-arg]  # (generic in the stubs alone)
     """Filled in by the database while it inserts the row, and read back from there."""
 
     db_returning = True
@@ -102,7 +102,7 @@ def unassign(collector: Any, field: Any, tickets: Any, using: str) -> None:
 
 
 # They are not loaded, and left to the update below.
-unassign.lazy_sub_objs = True  # type: ignore[attr-defined]
+unassign.lazy_sub_objs = True  # type: ignore[attr-defined]  # (an attribute that the collector looks for)
 
 
 class _Unassigned(models.QuerySet["Ticket"]):

@@ -129,7 +129,7 @@ _HITS = (
     " SELECT ticket_id, search FROM conversations_message WHERE search @@ (SELECT %s::tsquery)"
 )
 # The values in the statements of this module are parameters, all of them.
-_COUNT = f"WITH h AS MATERIALIZED ({_HITS}) SELECT count(*) FROM (SELECT FROM h LIMIT %s) few"  # noqa: S608
+_COUNT = f"WITH h AS MATERIALIZED ({_HITS}) SELECT count(*) FROM (SELECT FROM h LIMIT %s) few"  # noqa: S608  (constants of ours)
 
 
 def _query(project_id: int, any_of: Iterable[str]) -> str:
@@ -147,7 +147,7 @@ class _Condition(Func):
         self.queries = [_query(project_id, [word]) for word in looked_for]
         self.any_of_them = _query(project_id, looked_for)
 
-    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]  # (with the parameters as a list)
         columns = [compiler.compile(column)[0] for column in self.get_source_expressions()]
         return self.condition(*columns)
 
@@ -159,7 +159,7 @@ class _Listed(_Condition):
     """One word, by the indexes, for few hits: an array makes the planner start from them."""
 
     def condition(self, pk: str, search: str) -> tuple[str, list[Any]]:
-        hits = f"ARRAY(SELECT id FROM ({_HITS}) h)"  # noqa: S608
+        hits = f"ARRAY(SELECT id FROM ({_HITS}) h)"  # noqa: S608  (constants of ours)
         return f"{pk} = ANY ({hits})", [self.any_of_them] * 2
 
 
@@ -172,7 +172,7 @@ class _Looked(_Condition):
             " OR bool_or(ts_match_vq(m.search, %s::tsquery)) IS TRUE)"
         )
         every = " AND ".join([each] * len(self.queries))
-        sql = f"(SELECT {every} FROM conversations_message m WHERE m.ticket_id = {pk})"  # noqa: S608
+        sql = f"(SELECT {every} FROM conversations_message m WHERE m.ticket_id = {pk})"  # noqa: S608  (constants of ours)
         return sql, [query for query in self.queries for _ in range(2)]
 
 
@@ -186,7 +186,7 @@ class _Indexed(_Condition):
     """
 
     def condition(self, pk: str, search: str) -> tuple[str, list[Any]]:
-        hits, params = f"SELECT id FROM ({_HITS}) h", [self.any_of_them] * 2  # noqa: S608
+        hits, params = f"SELECT id FROM ({_HITS}) h", [self.any_of_them] * 2  # noqa: S608  (constants of ours)
         if len(self.queries) > 1:
             every = ["bool_or(ts_match_vq(search, %s::tsquery))"] * len(self.queries)
             hits += f" GROUP BY id HAVING {' AND '.join(every)}"

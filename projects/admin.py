@@ -49,7 +49,7 @@ class AdminLoginForm(LimitedForm, AdminAuthenticationForm):
 admin.site.login_form = AdminLoginForm
 
 
-class ServiceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ServiceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # (generic in the stubs alone)
     """Saves the columns that the form has changed, and no other.
 
     The row may have changed since the form read it: a project's last ticket number
@@ -75,7 +75,7 @@ class ServiceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 # --- Projects ----------------------------------------------------------------
 
 
-class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     time_zone = forms.TypedChoiceField(
         choices=lambda: [(name, name) for name in sorted(available_timezones())], initial="UTC"
     )
@@ -86,7 +86,7 @@ class ProjectForm(forms.ModelForm):  # type: ignore[type-arg]
     )
 
 
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
+class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]  # (generic in the stubs alone)
     model = Membership
     extra = 0
     autocomplete_fields = ("user",)
@@ -152,7 +152,7 @@ def _models_in_a_project() -> Iterable[Any]:
 # --- API keys ----------------------------------------------------------------
 
 
-class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     scopes = forms.MultipleChoiceField(
         choices=[(scope, scope) for scope in SCOPES], widget=forms.CheckboxSelectMultiple
     )
@@ -249,7 +249,7 @@ class ApiKeyAdmin(ServiceAdmin):
 # --- Agents and roles --------------------------------------------------------
 
 
-class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
+class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     class Meta:
         model = User
         fields = ("email",)
@@ -259,13 +259,13 @@ class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]
         return str(self.cleaned_data["email"]).lower()
 
 
-class ChangedUserForm(UserChangeForm):  # type: ignore[type-arg]
+class ChangedUserForm(UserChangeForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     def clean_email(self) -> str:
         return str(self.cleaned_data["email"]).lower()
 
 
 @admin.register(User)
-class UserAdmin(ServiceAdmin, DjangoUserAdmin):  # type: ignore[type-arg]
+class UserAdmin(ServiceAdmin, DjangoUserAdmin):  # type: ignore[type-arg]  # (generic in the stubs alone)
     form = ChangedUserForm
     add_form = NewUserForm
     list_display = ("email", "first_name", "last_name", "is_active", "is_staff")
@@ -311,7 +311,7 @@ class MembershipAdmin(ServiceAdmin):
     fixed = ("project", "user")
 
 
-class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
+class RoleForm(forms.ModelForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     def clean(self) -> None:
         super().clean()
         stored = None if self.instance._state.adding else self.instance.project
@@ -366,7 +366,7 @@ class PropertiesField(forms.JSONField):
         return properties
 
 
-class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # (generic in the stubs alone)
     properties = PropertiesField(required=False)
 
     def clean(self) -> None:
@@ -379,7 +379,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
         ]
 
 
-class DistinctIdFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+class DistinctIdFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]  # (generic in the stubs alone)
     """Distinct ids take their project from their person, in which each has one person only."""
 
     def clean(self) -> None:
@@ -393,7 +393,7 @@ class DistinctIdFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                 form.add_error("distinct_id", "A person of this project has this distinct id.")
 
 
-class DistinctIdInline(admin.TabularInline):  # type: ignore[type-arg]
+class DistinctIdInline(admin.TabularInline):  # type: ignore[type-arg]  # (generic in the stubs alone)
     model = PersonDistinctId
     formset = DistinctIdFormSet
     fields = ("distinct_id",)

@@ -67,12 +67,12 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractUser):
     """An agent, known by email address, which is kept in lower case."""
 
-    username = None  # type: ignore[assignment]
+    username = None  # type: ignore[assignment]  # (as Django's documentation does it)
     email = models.EmailField(unique=True)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
-    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]  # (as Django's documentation does it)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.email = self.email.lower()
@@ -318,7 +318,7 @@ def names_in(properties: dict[str, Any]) -> list[str]:
     return [text for text in texts if text.strip()]
 
 
-class NamesField(SearchVectorField):  # type: ignore[type-arg]
+class NamesField(SearchVectorField):  # type: ignore[type-arg]  # (generic in the stubs alone)
     """The words of a person's names: made anew with each row that is written."""
 
     def pre_save(self, model_instance: Any, add: bool) -> Lexemes:

@@ -48,7 +48,7 @@ class StrictObject(serializers.Serializer[Any]):
         try:
             value = super().to_internal_value(data)
         except serializers.ValidationError as exc:
-            raise serializers.ValidationError({**exc.detail, **errors}) from exc  # type: ignore[dict-item]
+            raise serializers.ValidationError({**exc.detail, **errors}) from exc  # type: ignore[dict-item]  # (of a serializer it is a dict)
         if errors:
             raise serializers.ValidationError(errors)
         return value
@@ -100,7 +100,7 @@ class QueryFlag(serializers.ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=["true", "false"], **kwargs)
 
-    def to_internal_value(self, data: Any) -> bool:  # type: ignore[override]
+    def to_internal_value(self, data: Any) -> bool:  # type: ignore[override]  # (a flag, of a field of texts)
         return bool(super().to_internal_value(data) == "true")
 
 
@@ -144,7 +144,7 @@ class CommaList(serializers.Field[Any, Any, Any, Any]):
     ) -> None:
         super().__init__(required=False, **kwargs)
         self.child = child
-        self.child.bind(field_name="", parent=self)  # type: ignore[arg-type]
+        self.child.bind(field_name="", parent=self)  # type: ignore[arg-type]  # (as the framework binds the child of a list)
         self.max_items = max_items
 
     def items(self, data: str) -> list[str]:

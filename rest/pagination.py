@@ -143,7 +143,7 @@ def paginate(
         total=Subquery(counted.order_by().values(total=total))
     )
     found = list((adding(page) if adding else page)[: limit + 1])
-    count = found[0].total if found else counted.count()  # type: ignore[attr-defined]
+    count = found[0].total if found else counted.count()  # type: ignore[attr-defined]  # (an annotation of the page)
     more, found = len(found) > limit, found[:limit]
     if backward:
         found.reverse()

@@ -117,7 +117,7 @@ class ErrorSerializer(serializers.Serializer[Any]):
     attr = serializers.CharField(
         allow_null=True, help_text="The field or parameter; nested ones are joined by `__`."
     )
-    errors = FailureSerializer(many=True, required=False)  # type: ignore[assignment]
+    errors = FailureSerializer(many=True, required=False)  # type: ignore[assignment]  # (the API's name, and one of the framework)
     request_id = serializers.CharField()
 
 
@@ -176,15 +176,15 @@ def page_of(
     return extend_schema_serializer(many=False, examples=page_examples)(page)
 
 
-class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # (theirs)
     """A list in a query is an array: each value a parameter, as generated clients send them."""
 
     target_class = "rest.fields.CommaList"
     match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
-        items = auto_schema._map_serializer_field(self.target.child, direction)  # type: ignore[no-untyped-call]
-        auto_schema._insert_field_validators(self.target.child, items)  # type: ignore[no-untyped-call]
+        items = auto_schema._map_serializer_field(self.target.child, direction)  # type: ignore[no-untyped-call]  # (theirs)
+        auto_schema._insert_field_validators(self.target.child, items)  # type: ignore[no-untyped-call]  # (theirs)
         return {
             "type": "array",
             "items": items,
@@ -193,7 +193,7 @@ class CommaListExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         }
 
 
-class QueryFlagExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+class QueryFlagExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]  # (theirs)
     """A flag in a query is a boolean, which clients write as `true` or `false`."""
 
     target_class = "rest.fields.QueryFlag"
@@ -202,14 +202,14 @@ class QueryFlagExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         return {"type": "boolean"}
 
 
-class StrictObjectExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+class StrictObjectExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # (theirs)
     """A body has no fields but its own; what is read-only may come back, and is ignored."""
 
     target_class = "rest.fields.StrictObject"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
+        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]  # (theirs)
             self.target, direction, bypass_extensions=True
         )
         return {**schema, "additionalProperties": False} if direction == "request" else schema

@@ -180,7 +180,7 @@ def api_error_response(
     add: Callable[[dict[str, Any], int], None] | None = None,
 ) -> HttpResponse:
     """The answer for what fails outside an endpoint, in the same shape; `add` may add to it."""
-    response = ErrorHandler(exc, {"request": request, "view": None}).run()  # type: ignore[typeddict-item]
+    response = ErrorHandler(exc, {"request": request, "view": None}).run()  # type: ignore[typeddict-item]  # (there is no view)
     assert response is not None
     if add is not None:
         add(response.data, response.status_code)

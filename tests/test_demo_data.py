@@ -197,7 +197,7 @@ def test_there_is_something_of_everything(project: Project) -> None:
     assert Macro.objects.filter(project=project).exists()
     persons = Person.objects.filter(project=project).annotate(ids=Count("distinct_id_rows"))
     assert len(persons) == 8
-    assert sum(person.ids > 1 for person in persons) > 4  # type: ignore[attr-defined]
+    assert sum(person.ids > 1 for person in persons) > 4  # type: ignore[attr-defined]  # (an annotation)
 
 
 def test_each_view_finds_something(demo: Any, project: Project) -> None:

@@ -38,7 +38,7 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def counting(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
         sent.append(command)
-        return send(self, command, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return send(self, command, *args, **kwargs)  # type: ignore[no-untyped-call]  # (theirs)
 
     monkeypatch.setattr(AbstractConnection, "send_packed_command", counting)
     return sent

@@ -125,7 +125,7 @@ def test_the_unread_count_reads_the_unread_rows_of_their_index_alone(
     client: ApiClient, url: str, busy: Project
 ) -> None:
     # Saving a ticket drops the cached number, so that the database is asked.
-    Ticket.objects.in_project(busy.pk).first().save()  # type: ignore[union-attr]
+    Ticket.objects.in_project(busy.pk).first().save()  # type: ignore[union-attr]  # (there is one)
     with CaptureQueriesContext(connection) as captured:
         assert client.get(f"{url}/unread_count").json() == {"count": TICKETS // 200}
     plan = explain(captured)

@@ -350,7 +350,7 @@ def _rights_that_end(
     ):
         user, browser = _agent(project)
         cookie = f"sessionid={browser.cookies['sessionid'].value}"
-        end = lambda take_away=take_away, user=user, browser=browser: take_away(user, browser)  # noqa: E731
+        end = lambda take_away=take_away, user=user, browser=browser: take_away(user, browser)  # noqa: E731  (with its own values, of each turn of the loop)
         ends.append((ApiClient(), {"Cookie": cookie}, end))
     return ends
 

@@ -32,7 +32,7 @@ class EventType(models.TextChoices):
 OF_TICKETS = [EventType.TICKET_CREATED, EventType.TICKET_UPDATED, EventType.TICKET_DELETED]
 
 
-class TransactionId(models.Field):  # type: ignore[type-arg]
+class TransactionId(models.Field):  # type: ignore[type-arg]  # (generic in the stubs alone)
     """A 64-bit transaction id, which unlike the 32-bit one never comes again."""
 
     def db_type(self, connection: Any) -> str:

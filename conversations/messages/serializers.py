@@ -76,7 +76,7 @@ class MessageChangesSerializer(StrictObject):
             given = self._differing(data) if isinstance(data, dict) else data
             fields = super().to_internal_value(given)
         except serializers.ValidationError as exc:
-            errors |= exc.detail  # type: ignore[arg-type]
+            errors |= exc.detail  # type: ignore[arg-type]  # (of a serializer it is a dict)
         if isinstance(data, dict) and {"content", "message"} <= data.keys():
             errors["message"] = [serializers.ErrorDetail(_BOTH, "invalid")]
         if errors:

@@ -57,7 +57,7 @@ def _text(max_length: int) -> serializers.CharField:
 class SortingSerializer(StrictObject):
     """By which column, and in which direction."""
 
-    columnKey = serializers.ChoiceField(  # noqa: N815
+    columnKey = serializers.ChoiceField(  # noqa: N815  (PostHog's name)
         choices=SORT_COLUMNS, help_text="A column of `order_by`."
     )
     order = serializers.ChoiceField(choices=DIRECTIONS, help_text="1 or -1.")
@@ -78,12 +78,12 @@ class ViewFiltersSerializer(StrictObject):
     )
     assignee = _list_of(AssigneeEntryField())
     tags = _list_of(serializers.CharField(max_length=200), max_length=MAX_TAGS_OF_A_FILTER)
-    tagsMatch = serializers.ChoiceField(choices=TAGS_MATCH, required=False, allow_null=True)  # noqa: N815
-    tagsExclude = _list_of(  # noqa: N815
+    tagsMatch = serializers.ChoiceField(choices=TAGS_MATCH, required=False, allow_null=True)  # noqa: N815  (PostHog's name)
+    tagsExclude = _list_of(  # noqa: N815  (PostHog's name)
         serializers.CharField(max_length=200), max_length=MAX_TAGS_OF_A_FILTER
     )
-    dateFrom = _text(MAX_BOUND)  # noqa: N815
-    dateTo = _text(MAX_BOUND)  # noqa: N815
+    dateFrom = _text(MAX_BOUND)  # noqa: N815  (PostHog's name)
+    dateTo = _text(MAX_BOUND)  # noqa: N815  (PostHog's name)
     search = _text(MAX_SEARCH)
     snoozed = serializers.BooleanField(required=False, allow_null=True)
     unread = serializers.BooleanField(required=False, allow_null=True)

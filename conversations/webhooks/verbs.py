@@ -203,7 +203,7 @@ WITH RECURSIVE waiting(id) AS (
 _DISABLED = f"""{_WAITING}
 SELECT webhook.id FROM waiting JOIN conversations_webhook AS webhook USING (id)
 WHERE NOT enabled LIMIT 1 FOR UPDATE OF webhook SKIP LOCKED
-"""  # noqa: S608
+"""  # noqa: S608  (constants of ours)
 _GIVE_UP_SOME = """
 UPDATE conversations_delivery
 SET status = 'failed', next_attempt_at = NULL, claimed_until = NULL, error = %s
@@ -264,7 +264,7 @@ WHERE id = ANY(ARRAY(
     SELECT id FROM conversations_delivery
     WHERE id = ANY(ARRAY(SELECT id FROM due)) AND status = 'pending' FOR UPDATE SKIP LOCKED
 )) RETURNING id
-"""  # noqa: S608
+"""  # noqa: S608  (constants of ours)
 
 
 @dataclass(frozen=True)
@@ -349,5 +349,5 @@ def _fail(webhook: Webhook, delivery: Delivery, outcome: Outcome, now: datetime)
 
 def pause_after(tries: int, wanted: timedelta | None) -> timedelta:
     """Until the next attempt after so many; what the receiver wants counts where it is longer."""
-    by_schedule = SCHEDULE[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    by_schedule = SCHEDULE[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  (no secret)
     return max(by_schedule, min(wanted or timedelta(0), LONGEST_PAUSE))
