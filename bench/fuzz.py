@@ -52,7 +52,9 @@ def main(arguments: Sequence[str]) -> int:
             )
             say(f"Fuzzing for {options.seconds} s (--seed {options.seed}) ...")
             fuzzer = command(f"http://127.0.0.1:{web.port}", options.seed, options.seconds)
-            return subprocess.run([*fuzzer, *further], env=_with_cast(), check=False).returncode
+            _set_up_django()
+            environment = {**os.environ, **make_cast()}
+            return subprocess.run([*fuzzer, *further], env=environment, check=False).returncode
     except KeyboardInterrupt:
         say("\nStopped.")
         return 130
@@ -80,22 +82,26 @@ def command(url: str, seed: int, seconds: int) -> list[str]:
     ]
 
 
-def _with_cast() -> dict[str, str]:
-    """The environment, with the key and the token of a project that has an agent and a role."""
+def _set_up_django() -> None:
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
+
+
+def make_cast() -> dict[str, str]:
+    """What the fuzzer's environment needs: key and token of a new project with agent and role."""
+    # Here and not above: they need Django's settings.
     from projects.models import ApiKey, Membership, Project, Role, User
 
     project = Project.objects.create(name="Shop")
-    agent = User.objects.create_user("agent@team.example")
+    agent = User.objects.create_user(f"agent{project.pk}@team.example")
     Membership.objects.create(project=project, user=agent)
     Role.objects.create(project=project, name="Billing")
     _, key = ApiKey.issue(
         project=project, label="fuzz", scopes=["*"], rate_limits=[stack.UNLIMITED]
     )
-    return {**os.environ, "FUZZ_KEY": key, "FUZZ_TOKEN": project.public_token}
+    return {"FUZZ_KEY": key, "FUZZ_TOKEN": project.public_token}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.test.utils import setup_databases, teardown_databases
+from django_redis import get_redis_connection
 
+from config.embedded import Server
 from conversations.models import Delivery
 from conversations.webhooks.models import DeliveryStatus
 from projects.models import ApiKey, Project
@@ -61,6 +63,19 @@ def postgres_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql, "_hung_until", 0.0)
 
 
+@pytest.fixture
+def let_redis_delete(redis_server: Server) -> Iterator[Callable[[bool], None]]:
+    """After `let_redis_delete(False)` Redis answers every DEL with an error, at most until
+    the end of the test."""
+
+    def let(allowed: bool) -> None:
+        rule = "+del" if allowed else "-del"
+        get_redis_connection("default").execute_command("ACL", "SETUSER", "default", rule)
+
+    yield let
+    let(True)
+
+
 @pytest.fixture(scope="session")
 def service(database: None) -> Iterator[Service]:
     """The real web server on this process's database, for what only HTTP shows."""
@@ -91,6 +106,12 @@ def client_for() -> ClientFor:
         return ApiClient(secret)
 
     return make
+
+
+@pytest.fixture
+def key(project: Project) -> str:
+    """The secret of a key that may do everything, for clients that are not ours."""
+    return ApiKey.issue(project=project, label="test", scopes=["*"])[1]
 
 
 @pytest.fixture

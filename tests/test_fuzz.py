@@ -11,9 +11,7 @@ import pytest
 import yaml
 
 from bench import fuzz
-from bench.stack import UNLIMITED
 from config import embedded
-from projects.models import ApiKey, Membership, Project, Role, User
 from tests.api import SCHEMA_FILE
 from tests.service import running_service, service_environment
 
@@ -31,21 +29,13 @@ SEED = 20261122
     ids=["alone", "in chains"],
 )
 def test_the_service_keeps_to_its_schema(
-    project: Project, seconds: int, options: list[str], at_least: int
+    database: None, seconds: int, options: list[str], at_least: int
 ) -> None:
-    agent = User.objects.create_user(f"agent{project.pk}@team.example")
-    Membership.objects.create(project=project, user=agent)
-    Role.objects.create(project=project, name="Billing")
-    _, key = ApiKey.issue(project=project, label="fuzz", scopes=["*"], rate_limits=[UNLIMITED])
     with running_service(TRUSTED_PROXIES=fuzz.TRUSTED_PROXIES) as service:
         done = subprocess.run(
             [*fuzz.command(service.url, SEED, seconds), *options, "--no-color"],
             cwd=embedded.CHECKOUT,
-            env={
-                **service_environment(),
-                "FUZZ_KEY": key,
-                "FUZZ_TOKEN": project.public_token,
-            },
+            env={**service_environment(), **fuzz.make_cast()},
             capture_output=True,
             text=True,
             timeout=seconds + 120,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from projects.models import ApiKey, Project
+from projects.models import Project
 from rest.headers import harmless_content_type
 from tests.conftest import tickets_url_of
 from tests.service import Service, running_stream
@@ -29,11 +29,6 @@ ODD_TYPES = [
 def stream(database: None) -> Iterator[Service]:
     with running_stream() as running:
         yield running
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return ApiKey.issue(project=project, label="test", scopes=["*"])[1]
 
 
 def answer(service: Service, path: str, **headers: str) -> tuple[int, Any, bytes]:

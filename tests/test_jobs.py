@@ -336,19 +336,6 @@ def test_it_says_which_setting_is_wrong() -> None:
 # --- Cached numbers that could not be forgotten ------------------------------
 
 
-@pytest.fixture
-def let_redis_delete(redis_server: Server) -> Iterator[Callable[[bool], None]]:
-    """After `let_redis_delete(False)` Redis answers every DEL with an error, at most until
-    the end of the test."""
-
-    def let(allowed: bool) -> None:
-        rule = "+del" if allowed else "-del"
-        get_redis_connection("default").execute_command("ACL", "SETUSER", "default", rule)
-
-    yield let
-    let(True)
-
-
 def test_a_number_that_a_dead_process_could_not_forget_is_forgotten_by_the_worker(
     let_redis_delete: Callable[[bool], None],
     reader: ApiClient,

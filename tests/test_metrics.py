@@ -20,11 +20,6 @@ FAIL_OPENS = "conversations_rate_limit_fail_opens_total"
 
 
 @pytest.fixture
-def key(project: Project) -> str:
-    return ApiKey.issue(project=project, label="test", scopes=["*"])[1]
-
-
-@pytest.fixture
 def without_redis(database: None) -> Iterator[Service]:
     with running_service(METRICS_TOKEN=TOKEN, REDIS_URL="redis://127.0.0.1:1/0") as running:
         yield running

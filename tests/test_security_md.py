@@ -5,9 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from projects.models import ApiKey, Project
+from projects.models import Project
 from tests.conftest import ClientFor
 from tests.webhooks import subscribe
 
@@ -21,11 +19,6 @@ def code(language: str) -> str:
 
 def rules() -> dict[str, re.Pattern[str]]:
     return {rule["id"]: re.compile(rule["regex"]) for rule in tomllib.loads(code("toml"))["rules"]}
-
-
-@pytest.fixture
-def key(project: Project) -> str:
-    return ApiKey.issue(project=project, label="test", scopes=["*"])[1]
 
 
 def test_a_key_is_found_wherever_it_was_left(key: str) -> None:

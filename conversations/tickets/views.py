@@ -104,11 +104,12 @@ def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
         found = Ticket.objects.raw(_find_sql("pk", lock=lock), [project_id, UUID(named)])
     elif _NUMBER.fullmatch(named):
         found = Ticket.objects.raw(_find_sql("ticket_number", lock=lock), [project_id, int(named)])
-    for ticket in found:
-        if lock:
-            ticket.load_assignee_names()
-        return ticket
-    raise NotFound("There is no such ticket.")
+    ticket = next(iter(found), None)
+    if ticket is None:
+        raise NotFound("There is no such ticket.")
+    if lock:
+        ticket.load_assignee_names()
+    return ticket
 
 
 @functools.cache

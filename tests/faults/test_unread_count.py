@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from subprocess import PIPE, Popen
 
 import pytest
@@ -69,19 +69,6 @@ def test_a_redis_that_hangs_costs_little_time_and_no_truth(
     # Without a time-out of ours the client's own would hold up the first of them for longer.
     assert took < 4.5
     assert [reader.get(unread_count_url).json() for _ in range(3)] == [{"count": 2}] * 3
-
-
-@pytest.fixture
-def let_redis_delete(redis_server: Server) -> Iterator[Callable[[bool], None]]:
-    """After `let_redis_delete(False)` Redis answers every DEL with an error, at most until
-    the end of the test."""
-
-    def let(allowed: bool) -> None:
-        rule = "+del" if allowed else "-del"
-        get_redis_connection("default").execute_command("ACL", "SETUSER", "default", rule)
-
-    yield let
-    let(True)
 
 
 def test_the_writing_process_reads_the_truth_while_it_can_not_forget(
