@@ -90,6 +90,9 @@ def find_programs() -> None:
 
 
 def start_servers() -> None:
+    # A machine that stands still for seconds fails only the tests that are about that.
+    os.environ.setdefault("STATEMENT_TIMEOUT", "120")
+    os.environ.setdefault("REDIS_TIMEOUT", "2")
     folder = cleanup.enter_context(private_folder())
     servers: dict[str, Server] = {
         "DATABASE_URL": Postgres(folder / "postgres", durable=False),

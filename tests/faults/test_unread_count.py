@@ -6,6 +6,7 @@ from collections.abc import Callable
 from subprocess import PIPE, Popen
 
 import pytest
+from django.conf import settings
 from django_redis import get_redis_connection
 
 from config.embedded import Server
@@ -66,8 +67,8 @@ def test_a_redis_that_hangs_costs_little_time_and_no_truth(
     redis_server.resume()
 
     assert answers == [{"count": 2}] * 20
-    # Without a time-out of ours the client's own would hold up the first of them for longer.
-    assert took < 4.5
+    # A few find out that nobody answers; the others do not wait for it again, one by one.
+    assert took < 3 * settings.REDIS_TIMEOUT + 4
     assert [reader.get(unread_count_url).json() for _ in range(3)] == [{"count": 2}] * 3
 
 
