@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import django
 import psycopg
 import redis
 
@@ -198,7 +197,7 @@ def _world(postgres: embedded.Postgres, tickets: int) -> World:
     """What is there from an earlier run, if that has made the same; otherwise made anew."""
     stamp = postgres.directory / "seeded"
     stack.migrate()
-    _set_up()
+    stack.set_up_django()
     from bench import seed
 
     if not seed.is_current(stamp, tickets):
@@ -209,15 +208,6 @@ def _world(postgres: embedded.Postgres, tickets: int) -> World:
             seed.seed(stamp, tickets)
     with run.step("This run's"):
         return seed.world()
-
-
-def _set_up() -> None:
-    try:
-        from config import settings  # noqa: F401  (it reads the environment)
-    except ValueError as error:
-        raise stack.BenchError(f"A setting is wrong: {error}") from None
-    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
-    django.setup()
 
 
 def _pid(server: embedded.Server) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import stack
+from bench.world import Servers
 from config import embedded, run
 from config.run import say
 
@@ -43,16 +44,10 @@ def main(arguments: Sequence[str]) -> int:
             stack.start_servers(started, folder)
             stack.migrate()
             os.environ["TRUSTED_PROXIES"] = TRUSTED_PROXIES
-            web = stack.start_web(
-                started,
-                "The web server",
-                [sys.executable, "-m", "config.serve"],
-                log=folder / "web.log",
-                ready="/readyz",
-            )
+            web = Servers(started, folder).service
             say(f"Fuzzing for {options.seconds} s (--seed {options.seed}) ...")
             fuzzer = command(f"http://127.0.0.1:{web.port}", options.seed, options.seconds)
-            _set_up_django()
+            stack.set_up_django()
             environment = {**os.environ, **make_cast()}
             return subprocess.run([*fuzzer, *further], env=environment, check=False).returncode
     except KeyboardInterrupt:
@@ -80,13 +75,6 @@ def command(url: str, seed: int, seconds: int) -> list[str]:
         f"--max-time={seconds}",
         "--continue-on-failure",
     ]
-
-
-def _set_up_django() -> None:
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
 
 
 def make_cast() -> dict[str, str]:

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import django
+
 from config import embedded, run
 
 READY_TIMEOUT = 60.0
@@ -98,6 +100,15 @@ def migrate() -> None:
         run.manage("migrate", "--no-input", environment={**os.environ, "STATEMENT_TIMEOUT": "0"})
 
 
+def set_up_django() -> None:
+    """Makes models usable in this process, on the servers that were started."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    try:
+        django.setup()
+    except ValueError as error:
+        raise BenchError(f"A setting is wrong: {error}") from None
+
+
 def start_web(
     started: contextlib.ExitStack, name: str, command: list[str], *, log: Path, ready: str
 ) -> Web:
@@ -120,7 +131,7 @@ def start_web(
         while not _answers(port, ready):
             if child.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"{name} did not start:\n{tail(log)}")
-                time.sleep(0.01)
+            time.sleep(0.01)
     return Web(port, child.pid)
 
 

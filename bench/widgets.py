@@ -22,6 +22,7 @@ from pathlib import Path
 import psycopg
 
 from bench import stack
+from bench.world import Servers
 from config import run
 from config.run import say
 
@@ -45,15 +46,9 @@ def main(arguments: Sequence[str]) -> int:
             # Its transactions would be counted as the service's.
             connection.execute("ALTER SYSTEM SET autovacuum = off")
             connection.execute("SELECT pg_reload_conf()")
-        web = stack.start_web(
-            started,
-            "Service",
-            [sys.executable, "-m", "config.serve"],
-            log=folder / "service.log",
-            ready="/readyz",
-        )
+        web = Servers(started, folder).service
         measure(web.port, postgres.url, project["public_token"], options.widgets, options.seconds)
-        failures = (folder / "service.log").read_text().count("Redis failed")
+        failures = (folder / "Service.log").read_text().count("Redis failed")
         say(f"times that Redis was too slow, and PostgreSQL answered for a second: {failures}")
     return 0
 

@@ -63,9 +63,9 @@ class Servers:
     def max_plus_one(self) -> Web:
         return self._start("MAX() + 1", "bench.max_plus_one", ready="/readyz")
 
-    def another(self, name: str, module: str = "config.serve") -> Web:
-        """A new one, that nobody else sends anything to."""
-        return self._start(name, module, ready="/readyz")
+    def another(self, name: str) -> Web:
+        """A new service, that nobody else sends anything to."""
+        return self._start(name, "config.serve", ready="/readyz")
 
     def _start(self, name: str, module: str, *, ready: str) -> Web:
         command, log = [sys.executable, "-m", module], self.folder / f"{name}.log"
