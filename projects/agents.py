@@ -39,16 +39,15 @@ class LimitedForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         assert self.request is not None
         tried = Limit(f"log-in:{client_network(self.request)}", WRONG_PASSWORDS, 60)
-        self.wait = limits.wait_for(tried)
+        # Before the password is looked at, or tries that come at once would all be let through.
+        self.wait = limits.take([tried]).wait
         if self.wait:
             raise ValidationError(
                 f"Too many attempts. Try again in {math.ceil(self.wait)} seconds.", "throttled"
             )
-        try:
-            return super().clean()
-        except ValidationError:
-            limits.take([tried])
-            raise
+        cleaned = super().clean()
+        limits.give_back(tried)
+        return cleaned
 
 
 class LoginForm(LimitedForm):

@@ -19,13 +19,14 @@ from projects.models import Membership, User
 class KeyCaller:
     """Who came with an API key; `expires_at` in seconds since 1970."""
 
+    key_id: int
     digest: str
     expires_at: float | None
 
     @property
     def holder(self) -> str:
-        """Whose streams are counted together."""
-        return f"key:{self.digest}"
+        """Whose streams are counted together, by whichever of the key's secrets they came."""
+        return f"key:{self.key_id}"
 
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now().timestamp()
@@ -54,7 +55,7 @@ def caller_of(request: Request, project_id: int) -> Caller:
     """Who makes this request, whose rights have been checked."""
     if isinstance(request.auth, KeyRecord):
         secret = request.META["HTTP_AUTHORIZATION"].split()[1]
-        return KeyCaller(key_format.digest(secret), request.auth.expires_at)
+        return KeyCaller(request.auth.id, key_format.digest(secret), request.auth.expires_at)
     assert isinstance(request.user, User)
     return AgentCaller(
         user_id=request.user.pk,

@@ -13,7 +13,7 @@ from rest.json import timestamp
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
-_MAX_LISTED = 100
+MAX_LISTED = 100
 _MAX_NAME = 200
 
 
@@ -23,7 +23,7 @@ def unknown_names(names: Iterable[str], detail: str, code: str) -> dict[str, Any
     A body of a mebibyte holds so many, or so long ones, that naming all costs seconds.
     """
     failure = [serializers.ErrorDetail(detail, code)]
-    return {name[:_MAX_NAME]: failure for name in islice(names, _MAX_LISTED)}
+    return {name[:_MAX_NAME]: failure for name in islice(names, MAX_LISTED)}
 
 
 class StrictObject(serializers.Serializer[Any]):

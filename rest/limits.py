@@ -7,6 +7,7 @@ quota may come within its length. The headers are those of
 draft-ietf-httpapi-ratelimit-headers, version 10.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ for index, limit in ipairs(wanted) do
 end
 return {wait, values, told}
 """
+_GIVE_BACK = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECR', KEYS[1]) end"
 
 
 @dataclass(frozen=True)
@@ -119,20 +121,10 @@ def take(
     return Verdict(wait / 1000, leases.trusted(reading, values), _remaining(told))
 
 
-def wait_for(limit: Limit) -> float:
-    """Seconds until a call is allowed, 0 where it is; counts nothing. See `take`."""
-    key = _key(limit.name)
-    try:
-        used, left = leases.call(
-            lambda redis: redis.pipeline(transaction=False).get(key).pttl(key).execute()
-        )
-    except leases.CacheDown:
-        metrics.RATE_LIMIT_FAIL_OPENS.inc()
-        return 0
-    if int(used or 0) < limit.quota:
-        return 0
-    metrics.RATE_LIMIT_REFUSALS.inc()
-    return max(0, int(left)) / 1000
+def give_back(limit: Limit) -> None:
+    """Takes back a call that `take` has counted, unless its window has ended meanwhile."""
+    with contextlib.suppress(leases.CacheDown):
+        leases.call(lambda redis: redis.eval(_GIVE_BACK, 1, _key(limit.name)))
 
 
 def _remaining(told: Sequence[Any]) -> tuple[Remaining, ...]:

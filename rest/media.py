@@ -20,10 +20,10 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 
 from rest.exceptions import RequestTooLarge
+from rest.fields import MAX_LISTED
 from rest.json import dumps
 
 MAX_DEPTH = 32
-_MAX_LISTED = 100
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -134,7 +134,7 @@ def _check_strings(value: Any) -> None:
     for place, depth, text in _walk(value):
         if depth > MAX_DEPTH:
             raise ParseError(f"JSON is nested deeper than {MAX_DEPTH} levels.")
-        if text is not None and not is_storable(text) and len(failures) < _MAX_LISTED:
+        if text is not None and not is_storable(text) and len(failures) < MAX_LISTED:
             detail = ErrorDetail("Text must not hold NUL or lone surrogates.", "invalid_input")
             failures[_printable(place) or "non_field_errors"] = [detail]
     if failures:

@@ -231,6 +231,18 @@ def test_an_address_may_try_so_many_passwords(
     assert log_in("a right password", "192.0.2.4").status_code == 302
 
 
+def test_tries_that_come_at_once_are_counted_like_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "WRONG_PASSWORDS", 4)
+    body = {"username": f"agent-{project.pk}@example.com", "password": "wrong"}
+
+    def log_in() -> int:
+        return Client(REMOTE_ADDR="192.0.2.6").post("/login", body).status_code
+
+    assert sorted(at_once(*[log_in] * 12)) == [200] * 4 + [429] * 8
+
+
 def test_log_ins_that_succeed_are_not_counted(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -470,6 +470,19 @@ def test_a_caller_has_so_many_streams_and_no_more(
             time.sleep(0.05)
 
 
+def test_both_secrets_of_a_key_share_its_streams(project: Project) -> None:
+    api_key, old = ApiKey.issue(project=project, label="test", scopes=["*"])
+    new, _ = api_key.rotate(overlap=timedelta(hours=1))
+    url = stream_url_of(project)
+
+    with (
+        running_stream(STREAMS_PER_CALLER="1") as service,
+        Stream(service, url, ApiClient(old)) as first,
+        Stream(service, url, ApiClient(new)) as second,
+    ):
+        assert (first.status, second.status) == (200, 429)
+
+
 def test_when_the_process_stops_its_streams_end(
     project: Project, reader: ApiClient, make_ticket: MakeTicket
 ) -> None:
