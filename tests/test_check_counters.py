@@ -28,6 +28,7 @@ WRONG: dict[str, Any] = {
     "last_message_text": "Bye",
     "unread_team_count": 0,
     "unread_customer_count": 2,
+    "first_reply_seconds": 5,
 }
 
 
@@ -83,7 +84,8 @@ def test_a_wrong_column_is_reported_and_left_alone(
     [listed] = answer["listed"]
     assert listed["ticket_id"] == ticket["id"]
     assert listed["ticket_number"] == ticket["ticket_number"]
-    assert listed["counted"] == {column: ticket[column]}
+    # What answers do not show is not there yet.
+    assert listed["counted"] == {column: ticket.get(column)}
     assert list(listed["stored"]) == [column]
     assert getattr(Ticket.objects.get(pk=ticket["id"]), column) == WRONG[column]
 

@@ -26,9 +26,11 @@ class Counters:
     last_message_text: str | None
     unread_team_count: int
     unread_customer_count: int
+    first_reply_seconds: int | None
 
 
 COLUMNS = tuple(field.name for field in fields(Counters))
+_HALF = len(COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,9 @@ def _compare(condition: str, parameters: dict[str, Any]) -> list[Comparison]:
             _COMPARE.format(condition=condition), {**parameters, "preview": PREVIEW_LENGTH}
         )
         return [
-            Comparison(ticket_id, project_id, number, Counters(*both[:5]), Counters(*both[5:]))
+            Comparison(
+                ticket_id, project_id, number, Counters(*both[:_HALF]), Counters(*both[_HALF:])
+            )
             for ticket_id, project_id, number, *both in cursor.fetchall()
         ]
 
@@ -85,9 +89,10 @@ def _compare(condition: str, parameters: dict[str, Any]) -> list[Comparison]:
 _COMPARE = """
 SELECT ticket.id, ticket.project_id, ticket.ticket_number,
     ticket.message_count, ticket.last_message_at, ticket.last_message_text,
-    ticket.unread_team_count, ticket.unread_customer_count,
+    ticket.unread_team_count, ticket.unread_customer_count, ticket.first_reply_seconds,
     counted.messages, last.created_at, last.preview,
-    greatest(counted.behind_team, ticket.marked_unread::integer), counted.behind_customer
+    greatest(counted.behind_team, ticket.marked_unread::integer), counted.behind_customer,
+    floor(extract(epoch FROM counted.first_reply_at - ticket.created_at))::integer
 FROM (
     SELECT * FROM conversations_ticket
     WHERE {condition} ORDER BY project_id, ticket_number LIMIT %(limit)s
@@ -99,7 +104,8 @@ CROSS JOIN LATERAL (
         ) AS behind_team,
         count(*) FILTER (
             WHERE author_type <> 'customer' AND seq > ticket.customer_read_seq
-        ) AS behind_customer
+        ) AS behind_customer,
+        min(created_at) FILTER (WHERE author_type = 'support') AS first_reply_at
     FROM conversations_message
     WHERE ticket_id = ticket.id AND deleted_at IS NULL AND NOT is_private
 ) AS counted

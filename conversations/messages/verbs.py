@@ -1,5 +1,6 @@
 """The ways a message comes to be, changes, and goes."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from conversations.tickets.verbs import PREVIEW_LENGTH, touch
 from conversations.widget import polls
 from projects.models import Project
 from rest.json import are_same
+
+_SECOND = timedelta(seconds=1)
 
 
 def post_message(
@@ -50,6 +53,8 @@ def post_message(
                 changes |= {**consequences, "version": ticket.version + 1}
         else:
             changes["unread_customer_count"] = ticket.unread_customer_count + 1
+            if author_type == AuthorType.SUPPORT and ticket.first_reply_seconds is None:
+                changes["first_reply_seconds"] = (created_at - ticket.created_at) // _SECOND
     changed = set_fields(ticket, changes)
     with transaction.atomic(savepoint=False):
         message = Message.objects.create(

@@ -49,6 +49,7 @@ SCOPES = (
 )
 PROJECT_NAME = "Demo shop"
 AGENT_EMAIL = AGENTS["dana"][0]
+_SECOND = timedelta(seconds=1)
 
 
 class Command(ServiceCommand):
@@ -223,7 +224,8 @@ def _tell_stories(project: Project, agents: dict[str, User], roles: dict[str, Ro
     # So the stories are told now, and moved to their time afterwards; the order of
     # tickets and messages, and all counts, stay as the verbs have made them.
     Ticket.objects.bulk_update(
-        tickets, ["created_at", "updated_at", "last_message_at", "resolved_at"]
+        tickets,
+        ["created_at", "updated_at", "last_message_at", "resolved_at", "first_reply_seconds"],
     )
     Message.objects.bulk_update(messages, ["created_at"])
     # What happened can not be moved: it would say that all of it was today.
@@ -318,6 +320,7 @@ def _outcome(story: Story, now: datetime) -> dict[str, Any]:
 def _date_back(story: Story, ticket: Ticket, messages: list[Message], now: datetime) -> None:
     moment = now - timedelta(hours=story.hours_ago)
     ticket.created_at = moment
+    ticket.first_reply_seconds = None
     unmoved: Iterator[Message] = iter(messages)
     for number, (minutes, who, _) in enumerate(story.turns):
         # Some seconds more or less each time, as people are.
@@ -327,6 +330,8 @@ def _date_back(story: Story, ticket: Ticket, messages: list[Message], now: datet
             message.created_at = moment
             if not message.is_private:
                 ticket.last_message_at = moment
+                if message.author_type == AuthorType.SUPPORT and ticket.first_reply_seconds is None:
+                    ticket.first_reply_seconds = (moment - ticket.created_at) // _SECOND
     ticket.updated_at = moment
     if ticket.resolved_at is not None:
         ticket.resolved_at = moment
