@@ -107,6 +107,7 @@ def run(started: contextlib.ExitStack) -> None:
 def summary(url: str, demo: dict[str, Any], servers: dict[str, embedded.Server]) -> str:
     count = f"{url}/api/projects/@current/conversations/tickets/unread_count"
     lines = ["", f"The service runs at {url}", "", f"  API documentation  {url}/api/docs"]
+    lines += [f"  Inbox              {url}/inbox (for agents, who log in)"]
     lines += [f"  Log in             {url}/login", f"  Admin site         {url}/admin"]
     if "project_id" in demo:
         lines += [f"  Demo shop          {url}/demo (chat as its customer)"]

@@ -146,6 +146,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_htmx",
     "procrastinate.contrib.django",
     "corsheaders",
     "rest",

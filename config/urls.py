@@ -30,6 +30,7 @@ urlpatterns = [
     path("api/redoc", RedocView.as_view(url_name="schema"), name="redoc"),
     path("array/", include("projects.remote_config.urls")),
     path("demo", shop, name="demo"),
+    path("inbox", include("conversations.inbox.urls")),
     path("", include("projects.capture.urls")),
     path("", include("projects.urls")),
     path("admin/", admin.site.urls),

@@ -7,9 +7,16 @@ from rest_framework import serializers
 
 from conversations import examples
 from conversations.messages.serializers import RichContentField
-from conversations.models import Macro, Priority, Status
-from conversations.tickets.serializers import MAX_CONTENT, AssigneeField, AssigneeIdField, TagsField
+from conversations.models import Macro, Priority, Status, Ticket
+from conversations.tickets.serializers import (
+    MAX_CONTENT,
+    MAX_TAGS,
+    AssigneeField,
+    AssigneeIdField,
+    TagsField,
+)
 from projects.serializers import AuthorSerializer, author_json
+from rest.exceptions import invalid
 from rest.fields import Moment, StrictObject, Text
 from rest.json import timestamp
 from rest.schema import kept_as_sent, with_example
@@ -82,3 +89,19 @@ def macro_json(macro: Macro) -> dict[str, Any]:
         "created_at": timestamp(macro.created_at),
         "created_by": author_json(macro.created_by),
     }
+
+
+def stored_actions(macro: Macro) -> dict[str, Any]:
+    """A macro's actions, validated now; raises ValidationError where whom they name has gone."""
+    actions = MacroActionsSerializer(data=macro.actions, context={"project_id": macro.project_id})
+    try:
+        actions.is_valid(raise_exception=True)
+    except serializers.ValidationError as exc:
+        raise serializers.ValidationError({"macro": exc.detail}) from exc
+    return dict(actions.validated_data)
+
+
+def check_tags(ticket: Ticket) -> None:
+    """Raises ValidationError where a macro has given a ticket more tags than it can have."""
+    if len(ticket.tags) > MAX_TAGS:
+        raise invalid("macro", f"The ticket would have more than {MAX_TAGS} tags.")

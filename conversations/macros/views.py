@@ -5,18 +5,18 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import ValidationError
 
 from conversations.macros.serializers import (
     ApplyMacroSerializer,
-    MacroActionsSerializer,
     MacroSerializer,
+    check_tags,
     macro_json,
+    stored_actions,
 )
 from conversations.macros.verbs import apply_macro
 from conversations.models import Macro
 from conversations.named.views import NamedViewSet
-from conversations.tickets.serializers import MAX_TAGS, TicketSerializer
+from conversations.tickets.serializers import TicketSerializer
 from conversations.tickets.views import TicketEndpoint
 from rest.exceptions import invalid
 from rest.schema import page_of
@@ -65,7 +65,7 @@ class ApplyMacroViewSet(TicketEndpoint):
         macro = Macro.objects.filter(project_id=self.project_id, short_id=short_id).first()
         if macro is None:
             raise invalid("macro", "There is no such macro.", "does_not_exist")
-        actions = self._actions(macro)
+        actions = stored_actions(macro)
         apply_macro(
             ticket=self.ticket,
             actor=self.actor,
@@ -73,16 +73,5 @@ class ApplyMacroViewSet(TicketEndpoint):
             actions=actions,
             author_name=self.agent_name,
         )
-        if len(self.ticket.tags) > MAX_TAGS:
-            raise invalid("macro", f"The ticket would have more than {MAX_TAGS} tags.")
+        check_tags(self.ticket)
         return self.answer_with(self.ticket)
-
-    def _actions(self, macro: Macro) -> dict[str, Any]:
-        actions = MacroActionsSerializer(
-            data=macro.actions, context={"project_id": self.project_id}
-        )
-        try:
-            actions.is_valid(raise_exception=True)
-        except ValidationError as exc:
-            raise ValidationError({"macro": exc.detail}) from exc
-        return dict(actions.validated_data)

@@ -275,6 +275,15 @@ def _due(sla: str) -> Q:
     return Q(sla_due_at__gt=now + _AT_RISK)
 
 
+def sla_state(due_at: datetime | None, now: datetime) -> str | None:
+    """Which of the filter's values a deadline has; None is no deadline."""
+    if due_at is None:
+        return None
+    if due_at < now:
+        return "breached"
+    return "at-risk" if due_at <= now + _AT_RISK else "on-track"
+
+
 class _AnyOf(Func):
     """Whether a value is in an array."""
 

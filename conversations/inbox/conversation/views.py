@@ -1,0 +1,282 @@
+"""One ticket: what was said, what is known of the customer, and what an agent does about it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django_htmx.http import trigger_client_event
+from rest_framework.exceptions import NotFound, ValidationError
+
+from conversations.inbox.conversation.activity import activity
+from conversations.inbox.conversation.changes import asked_for
+from conversations.inbox.conversation.snoozes import snoozes
+from conversations.inbox.conversation.thread import Meanwhile, earlier, latest, meanwhile
+from conversations.inbox.page import InboxPage, committed, failures
+from conversations.inbox.people import assignable, assigned_to, assignee_name, customer_name
+from conversations.inbox.queue.rows import rows_of
+from conversations.macros.serializers import check_tags, stored_actions
+from conversations.macros.verbs import apply_macro
+from conversations.messages.serializers import ReplySerializer
+from conversations.messages.verbs import post_message
+from conversations.models import AuthorType, Macro, Priority, Status, Ticket
+from conversations.sla import Unit
+from conversations.tickets import verbs
+from conversations.tickets.filters import sla_state
+from conversations.tickets.serializers import TicketSerializer, load_persons
+from conversations.tickets.views import find_ticket
+from rest.exceptions import invalid
+
+OTHER_TICKETS = 10
+MAX_MACROS = 200
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody has changed the ticket since the page was made; nothing was done."""
+
+
+class AnsweredMeanwhile(Exception):
+    """Somebody has written since the page was made; nothing was sent."""
+
+    def __init__(self, meanwhile: Meanwhile) -> None:
+        super().__init__(meanwhile)
+        self.meanwhile = meanwhile
+
+
+class TicketPage(InboxPage):
+    """What the page of a ticket and everything that is done there have in common."""
+
+    number: int
+
+    def answer(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        self.number = kwargs["number"]
+        response: HttpResponseBase = super().answer(*args, **kwargs)
+        return response
+
+    @property
+    def address(self) -> str:
+        return reverse("inbox-conversation", args=[self.project_id, self.number])
+
+    def find(self, *, lock: bool = False) -> Ticket:
+        return find_ticket(self.project_id, str(self.number), lock=lock)
+
+    def show_parts(self, ticket: Ticket, *, status: int = 200, **further: Any) -> HttpResponse:
+        """The page anew: as a whole, or to htmx those parts of it that may have changed."""
+        whole = not self.htmx or self.htmx.history_restore_request
+        template = "inbox/conversation/page.html" if whole else "inbox/conversation/parts.html"
+        return self.show(template, self.context(ticket) | further, status=status)
+
+    def context(self, ticket: Ticket) -> dict[str, Any]:
+        load_persons(self.project_id, [ticket])
+        among, now = assignable(self.project_id), timezone.localtime()
+        others, has_more = self._other_tickets(ticket)
+        return {
+            "ticket": ticket,
+            "address": self.address,
+            "customer": customer_name(ticket),
+            "thread": latest(ticket, since=_whole_number(self.request.GET.get("since"))),
+            "activity": activity(self.project_id, ticket.pk),
+            "others": rows_of(others, among, now),
+            "all_of_theirs": self._all_of_theirs(ticket) if has_more else None,
+            "among": among,
+            "assigned": assigned_to(ticket),
+            "assignee": assignee_name(ticket, among),
+            "sla": None if ticket.is_resolved else sla_state(ticket.sla_due_at, now),
+            "snoozes": snoozes(now),
+            "statuses": Status.choices,
+            "priorities": Priority.choices,
+            "units": Unit.choices,
+            "macros": Macro.objects.filter(project_id=self.project_id).order_by("name", "pk")[
+                :MAX_MACROS
+            ],
+            "seen": ticket.last_seq,
+            "queue": reverse("inbox-queue", args=[self.project_id]),
+        }
+
+    def _other_tickets(self, ticket: Ticket) -> tuple[list[Ticket], bool]:
+        tickets = Ticket.objects.in_project(self.project_id).exclude(pk=ticket.pk)
+        theirs = tickets.filter(distinct_id__in=_names_of(ticket)).order_by("-updated_at", "-pk")
+        found = list(theirs.with_assignee()[: OTHER_TICKETS + 1])
+        for other in found:
+            other.person, other.person_found_by = ticket.person, (other.distinct_id, None)
+        return found[:OTHER_TICKETS], len(found) > OTHER_TICKETS
+
+    def _all_of_theirs(self, ticket: Ticket) -> str:
+        names = ",".join(name for name in _names_of(ticket)[:100] if "," not in name)
+        path = reverse("inbox-queue", args=[self.project_id])
+        return f"{path}?{urlencode({'distinct_ids': names})}"
+
+
+def _names_of(ticket: Ticket) -> list[str]:
+    names: list[str] = ticket.person["distinct_ids"] if ticket.person else []
+    return names if ticket.distinct_id in names else [*names, ticket.distinct_id]
+
+
+def _whole_number(text: str | None) -> int | None:
+    """None for what is no place in a conversation."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+class ConversationPage(TicketPage):
+    def get(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
+        ticket = self.find()
+        before = _whole_number(request.GET.get("before"))
+        if self.htmx and before is not None:
+            context = {"thread": earlier(ticket, before=before), "address": self.address}
+            context |= {"ticket": ticket, "customer": ""}
+            return self.show("inbox/conversation/earlier.html", context)
+        position = request.GET.get("activity_before", "")
+        if self.htmx and position.isascii() and position.isdecimal() and len(position) < 19:
+            context = {"activity": activity(project_id, ticket.pk, before=int(position))}
+            return self.show(
+                "inbox/conversation/happenings.html", context | {"address": self.address}
+            )
+        seen = _whole_number(request.GET.get("seen"))
+        return self.show_parts(
+            ticket, meanwhile=None if seen is None else meanwhile(ticket, seen), is_refresh=True
+        )
+
+
+class ReplyPage(TicketPage):
+    """An answer to the customer, a note among the team, or a macro."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
+        try:
+            committed(self._reply)
+        except AnsweredMeanwhile as exc:
+            return self._not_sent(409, meanwhile=exc.meanwhile, is_refused=True)
+        except ValidationError as exc:
+            return self._not_sent(400, composer_errors=failures(exc))
+        if not self.htmx:
+            return redirect(self.address)
+        response = self.show_parts(self.find(), is_sent=True)
+        return trigger_client_event(response, "inbox:sent", {})
+
+    def _not_sent(self, status: int, **why: Any) -> HttpResponse:
+        form = self.request.POST
+        written = {name: form.get(name, "") for name in ("message", "macro", "kind", "seen")}
+        seen = _whole_number(written["seen"])
+        if seen is not None:
+            # What is not seen yet stays so: the notice says what it is.
+            why["seen"] = seen
+        return self.show_parts(self.find(), status=status, written=written, **why)
+
+    def _reply(self) -> None:
+        form = self.request.POST
+        ticket = self.find(lock=True)
+        places = [_whole_number(place) or 0 for place in form.getlist("seen")]
+        if news := meanwhile(ticket, max(places, default=0)):
+            raise AnsweredMeanwhile(news)
+        self._say(ticket, form.get("message", ""), is_note=form.get("kind") == "note")
+        if form.get("then") == Status.RESOLVED:
+            verbs.update_ticket(ticket=ticket, actor=self.actor, status=Status.RESOLVED)
+
+    def _say(self, ticket: Ticket, text: str, *, is_note: bool) -> None:
+        macro = None if is_note else self._macro(self.request.POST.get("macro", ""))
+        text = text.replace("\r\n", "\n")
+        if macro is None:
+            said = _validated(text, is_note=is_note)
+            post_message(
+                ticket=ticket,
+                actor=self.actor,
+                author_type=AuthorType.SUPPORT,
+                author_name=self.agent.display_name,
+                content=said["message"],
+                is_private=said["is_private"],
+            )
+            return
+        if text.strip() and text.strip() != macro.content.strip():
+            # As the agent has put it; what is formatted says what it said before.
+            macro.content, macro.rich_content = _validated(text)["message"], None
+        apply_macro(
+            ticket=ticket,
+            actor=self.actor,
+            macro=macro,
+            actions=stored_actions(macro),
+            author_name=self.agent.display_name,
+        )
+        check_tags(ticket)
+
+    def _macro(self, short_id: str) -> Macro | None:
+        if not short_id:
+            return None
+        macros = Macro.objects.filter(project_id=self.project_id)
+        macro = macros.filter(short_id=short_id).first() if short_id.isalnum() else None
+        if macro is None:
+            raise invalid("macro", "There is no such macro.", "does_not_exist")
+        return macro
+
+
+def _validated(text: str, *, is_note: bool = False) -> dict[str, Any]:
+    serializer = ReplySerializer(data={"message": text, "is_private": is_note})
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class ChangePage(TicketPage):
+    """Status, priority, assignee, tags, snooze or deadline; only of what the page has shown."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
+        entered = request.POST.dict()
+        try:
+            changed = committed(self._change)
+        except ChangedMeanwhile:
+            return self.show_parts(self.find(), status=409, entered=entered, is_stale=True)
+        except ValidationError as exc:
+            ticket = self.find()
+            return self.show_parts(ticket, status=400, entered=entered, errors=failures(exc))
+        if not self.htmx:
+            return redirect(self.address)
+        said = "Saved." if changed else "It was so already."
+        return self.show_parts(self.find(), said=said, is_saved=True)
+
+    def _change(self) -> bool:
+        ticket = self.find(lock=True)
+        if self.request.POST.get("version") != str(ticket.version):
+            raise ChangedMeanwhile
+        serializer = TicketSerializer(
+            ticket,
+            data=asked_for(self.request.POST.dict(), self.project.time_zone),
+            partial=True,
+            context={"view": self, "project_id": self.project_id},
+        )
+        serializer.is_valid(raise_exception=True)
+        fields = dict(serializer.validated_data)
+        return bool(verbs.update_ticket(ticket=ticket, actor=self.actor, **fields))
+
+
+class MarkReadPage(TicketPage):
+    """Marks as read what the page has shown: a message that came since stays unread."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
+        seen = _whole_number(request.POST.get("seen")) or 0
+        if not committed(lambda: self._mark(seen)):
+            return HttpResponse(status=409)
+        return HttpResponse(status=204) if self.htmx else redirect(self.address)
+
+    def _mark(self, seen: int) -> bool:
+        ticket = self.find(lock=True)
+        if ticket.last_seq > seen:
+            return False
+        if ticket.unread_team_count and verbs.mark_read(ticket_id=ticket.pk) is None:
+            raise NotFound("There is no such ticket.")
+        return True
+
+
+class MarkUnreadPage(TicketPage):
+    """Puts the ticket back among the unread ones, and the agent back to the list."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
+        committed(lambda: verbs.mark_unread(ticket=self.find(lock=True)))
+        return redirect(reverse("inbox-queue", args=[project_id]))

@@ -1,0 +1,319 @@
+"""The list of tickets: what is to be done, and many of them at once."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.db.models import Func, IntegerField, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django_htmx.http import push_url
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from conversations.inbox.page import AgentPage, InboxPage, committed, failures
+from conversations.inbox.people import Assignable, as_assignee, assignable
+from conversations.inbox.queue.controls import (
+    PLACE,
+    UNRESOLVED,
+    address_of,
+    controls,
+    further_controls,
+    given,
+    order_control,
+)
+from conversations.inbox.queue.rows import rows_of
+from conversations.models import SavedView, Status, Ticket, TicketQuerySet
+from conversations.named.views import find_named
+from conversations.saved_views.filters import TicketListOrViewQuery, as_parameters, read_with_view
+from conversations.tickets import bulk
+from conversations.tickets.filters import matching, sorted_by
+from conversations.tickets.serializers import (
+    BulkAssignSerializer,
+    BulkStatusSerializer,
+    BulkTagsSerializer,
+    TagsAction,
+    load_persons,
+)
+from projects.models import Project
+from rest.exceptions import invalid
+from rest.pagination import Page, paginate
+
+# In the sidebar; further ones are reached by their address.
+MAX_VIEWS = 50
+
+
+@dataclass(frozen=True)
+class Link:
+    """A list in the sidebar."""
+
+    label: str
+    address: str
+    is_current: bool
+    unread: int | None = None
+
+
+class ProjectsPage(AgentPage):
+    """Leads to the agent's project, or to a choice of them."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if len(self.projects) == 1:
+            return redirect(unresolved_of(self.projects[0].pk))
+        choices = [(project, unresolved_of(project.pk)) for project in self.projects]
+        return self.show("inbox/projects.html", {"choices": choices})
+
+
+def unresolved_of(project_id: int) -> str:
+    return address_of(reverse("inbox-queue", args=[project_id]), {"status": UNRESOLVED})
+
+
+class ListPage(InboxPage):
+    """What the list and its sidebar have in common."""
+
+    @property
+    def path(self) -> str:
+        return reverse("inbox-queue", args=[self.project_id])
+
+    def links(self, parameters: dict[str, str]) -> list[Link]:
+        """Lists that every project has."""
+        unresolved = {"status": UNRESOLVED}
+        lists: list[tuple[str, dict[str, str]]] = [
+            ("Unresolved", unresolved),
+            ("Unread", {**unresolved, "unread": "true"}),
+            ("Mine", {**unresolved, "assignee": "me"}),
+            ("Unassigned", {**unresolved, "assignee": "unassigned"}),
+            ("Overdue", {**unresolved, "sla": "breached", "order_by": "sla_due_at"}),
+            ("Snoozed", {"snoozed": "true", "order_by": "snoozed_until"}),
+            ("All tickets", {}),
+        ]
+        return [
+            Link(label, address_of(self.path, filters), filters == parameters)
+            for label, filters in lists
+        ]
+
+    def views(self) -> list[SavedView]:
+        return list(
+            SavedView.objects.filter(project_id=self.project_id).order_by("created_at", "pk")[
+                :MAX_VIEWS
+            ]
+        )
+
+    def view_links(
+        self, views: list[SavedView], current: str | None, numbers: dict[str, int] | None = None
+    ) -> list[Link]:
+        return [
+            Link(
+                view.name,
+                address_of(self.path, {"view": view.short_id}),
+                view.short_id == current,
+                (numbers or {}).get(view.short_id),
+            )
+            for view in views
+        ]
+
+
+class QueuePage(ListPage):
+    """The tickets that an address asks for, by the API's own parameters."""
+
+    def get(self, request: HttpRequest, project_id: int) -> HttpResponse:
+        if not self.htmx or self.htmx.history_restore_request:
+            return self.show_list("inbox/queue/page.html")
+        response = self.show_list("inbox/queue/list.html")
+        if self.htmx.trigger == "filters":
+            push_url(response, address_of(self.path, self.asked))
+        return response
+
+    def show_list(self, template: str, status: int = 200, **further: Any) -> HttpResponse:
+        """The list, or what is wrong with what the address asks for; then without tickets."""
+        self.asked = given(self.request.GET)
+        # What the links of a page and its cursor are made of.
+        self.request.GET = QueryDict(urlencode(self.asked))
+        views, among = self.views(), assignable(self.project_id)
+        errors: dict[str, list[str]] = {}
+        filters: dict[str, Any] = {}
+        page: Page[Ticket] | None = None
+        try:
+            filters = self._filters(views)
+            page = self._page(filters)
+        except ValidationError as exc:
+            errors, status = failures(exc), 400
+        parameters = {**as_parameters(filters), **self.asked}
+        context = {
+            "errors": errors,
+            "page": page,
+            "links": self.links(self.asked),
+            "view_links": self.view_links(views, self.asked.get("view")),
+            "address": address_of(self.path, self.asked),
+            "first_page": address_of(self.path, _without_place(self.asked)),
+            **self._places(page),
+            **_filter_context(parameters, errors, among),
+            "among": among,
+            "statuses": Status.choices,
+            **self._rows(page, among),
+        }
+        return self.show(template, context | further, status=status)
+
+    def _filters(self, views: list[SavedView]) -> dict[str, Any]:
+        """Those of the view that the address names, which may be none of the sidebar."""
+        if "view" not in self.asked:
+            return {}
+        named = [view for view in views if view.short_id == self.asked["view"]]
+        view = named[0] if named else find_named(SavedView, self.project_id, self.asked["view"])
+        filters: dict[str, Any] = view.filters
+        return filters
+
+    def _page(self, filters: dict[str, Any]) -> Page[Ticket]:
+        context = {"view": self}
+        if "view" in self.asked:
+            query = read_with_view(filters, self.asked, context=context)
+        else:
+            serializer = TicketListOrViewQuery(data=self.asked, context=context)
+            serializer.is_valid(raise_exception=True)
+            query = dict(serializer.validated_data)
+        everything = Ticket.objects.in_project(self.project_id)
+        tickets, order = sorted_by(matching(everything, query), query["order_by"])
+        return paginate(
+            tickets,
+            order=order,
+            query=query,
+            request=Request(self.request),
+            scope=f"tickets:{self.project_id}:{filters}",
+            adding=TicketQuerySet.with_assignee,
+            counted=matching(everything, query, counting=True),
+        )
+
+    def _rows(self, page: Page[Ticket] | None, among: list[Assignable]) -> dict[str, Any]:
+        if page is None:
+            return {"rows": []}
+        tickets = list(page.rows)
+        load_persons(self.project_id, tickets)
+        return {"rows": rows_of(tickets, among, timezone.now())}
+
+    def _places(self, page: Page[Ticket] | None) -> dict[str, Any]:
+        """Links to the pages beside this one, on this host whatever PUBLIC_URL says."""
+        if page is None:
+            return {}
+        offset = int(self.asked.get("offset", "0"))
+        return {
+            "next": page.next and f"{self.path}?{urlsplit(page.next).query}",
+            "previous": page.previous and f"{self.path}?{urlsplit(page.previous).query}",
+            "first_row": offset + 1,
+            "last_row": offset + len(page.rows),
+        }
+
+
+def _without_place(parameters: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in parameters.items() if name not in PLACE}
+
+
+def _filter_context(
+    parameters: dict[str, str], errors: dict[str, list[str]], among: list[Assignable]
+) -> dict[str, Any]:
+    first, further = controls(parameters, errors, among), further_controls(parameters, errors)
+    order = order_control(parameters, errors)
+    seen = {control.name for control in (*first, *further, order)} | {"search"}
+    return {
+        "controls": first,
+        "further": further,
+        "is_further": any(control.value or control.errors for control in further),
+        "order": order,
+        "search": parameters.get("search", ""),
+        "search_errors": errors.get("search", []),
+        # Of what has no control.
+        "other_errors": {name: texts for name, texts in errors.items() if name not in seen},
+    }
+
+
+class SavedViewsPage(ListPage):
+    """The saved views of the sidebar with their unread numbers, which a list can be shown without:
+    they cost more, the more is unread."""
+
+    def get(self, request: HttpRequest, project_id: int) -> HttpResponse:
+        views = self.views()
+        numbers = self._numbers(views)
+        links = self.view_links(views, request.GET.get("current"), numbers)
+        return self.show("inbox/queue/views.html", {"view_links": links})
+
+    def _numbers(self, views: list[SavedView]) -> dict[str, int]:
+        """For each view the part of the project's unread count that is in it; one query.
+
+        None for a view that the list would refuse, as one of a role that is gone.
+        """
+        if not self.project.conversations_enabled:
+            return {}
+        unread = Ticket.objects.in_project(self.project_id).unresolved().with_unread()
+        total = Func("unread_team_count", function="SUM", output_field=IntegerField())
+        sums: dict[str, Any] = {}
+        for view in views:
+            try:
+                query = read_with_view(view.filters, {}, context={"view": self})
+            except ValidationError:
+                continue
+            tickets = matching(unread, query, counting=True).order_by().values(total=total)
+            sums[f"view_{view.short_id}"] = Coalesce(Subquery(tickets), 0)
+        if not sums:
+            return {}
+        rows: Any = Project.objects.filter(pk=self.project_id).values(**sums)
+        return {name.removeprefix("view_"): number for name, number in rows.get().items()}
+
+
+class BulkPage(QueuePage):
+    """One change to all tickets that are selected in the list."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, project_id: int) -> HttpResponse:
+        ids, act = request.POST.getlist("ids"), request.POST.get("act", "")
+        try:
+            changed = committed(lambda: self._change(act, ids))
+        except ValidationError as exc:
+            errors = failures(exc)
+            entered = {name: request.POST.get(name, "") for name in ("status", "tags", "assignee")}
+            return self.show_list(
+                "inbox/queue/changed.html" if self.htmx else "inbox/queue/page.html",
+                400,
+                bulk_errors=errors,
+                entered=entered,
+                selected=ids,
+            )
+        if not self.htmx:
+            return redirect(address_of(self.path, given(request.GET)))
+        said = f"{changed} of {len(ids)} ticket{'s' if len(ids) != 1 else ''} changed."
+        return self.show_list("inbox/queue/changed.html", said=said)
+
+    def _change(self, act: str, ids: list[str]) -> int:
+        form = self.request.POST
+        if act == "status":
+            body = self._read(BulkStatusSerializer, ids, status=form.get("status", ""))
+            return len(bulk.set_status(project_id=self.project_id, actor=self.actor, **body))
+        if act == "assign":
+            assignee = as_assignee(form.get("assignee", ""))
+            body = self._read(BulkAssignSerializer, ids, assignee=assignee)
+            return len(bulk.assign(project_id=self.project_id, actor=self.actor, **body))
+        if act not in _CHANGE_TAGS:
+            raise invalid("act", "There is no such action.")
+        tags = [tag for tag in form.get("tags", "").split(",") if tag.strip()]
+        if not tags:
+            raise invalid("tags", "Which tags? Separate them by commas.", "required")
+        body = self._read(BulkTagsSerializer, ids, action=act, tags=tags)
+        change_tags = _CHANGE_TAGS[body.pop("action")]
+        try:
+            return len(change_tags(project_id=self.project_id, actor=self.actor, **body))
+        except bulk.TooManyTags as exc:
+            raise invalid("tags", str(exc), "max_length") from exc
+
+    def _read(
+        self, serializer_class: type[serializers.Serializer[Any]], ids: list[str], **fields: Any
+    ) -> dict[str, Any]:
+        serializer = serializer_class(
+            data={"ids": ids, **fields}, context={"project_id": self.project_id}
+        )
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+
+_CHANGE_TAGS = {TagsAction.ADD: bulk.add_tags, TagsAction.REMOVE: bulk.remove_tags}

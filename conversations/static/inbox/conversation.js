@@ -1,0 +1,156 @@
+// A conversation: reading marks as read, what is half done stays, and macros fill the box.
+
+export function startConversation() {
+  const list = placeInList();
+  if (list) document.getElementById("back").href = list.address;
+
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, parameters, verb } = event.detail;
+    const first = document.getElementById("thread").dataset.first;
+    // So that what comes anew begins where the page does.
+    if (elt.id === "conversation" || verb === "post") parameters.since = first;
+    if (elt.id === "conversation" && isWriting()) {
+      parameters.seen = document.getElementById("seen").value;
+    }
+  });
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target, fragment } = event.detail;
+    const next = fragment.getElementById?.(target.id) ?? fragment.firstElementChild;
+    if (!next || !target.id) return;
+    if (target.id === "properties") keepUnsaved(target, next);
+    else if (target.innerHTML === next.innerHTML) event.detail.shouldSwap = false;
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    submitted = event.detail.requestConfig.verb === "post" ? event.detail.elt : null;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    markRead();
+    showKind();
+  });
+  document.addEventListener("visibilitychange", markRead);
+  document.addEventListener("change", (event) => {
+    if (event.target.name === "kind") showKind();
+    if (event.target.id === "macro") takeMacro(event.target.selectedOptions[0]);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "message") {
+      event.preventDefault();
+      document.getElementById("composer").requestSubmit(document.getElementById("send"));
+    }
+  });
+  showKind();
+  sayWhatMacroDoes();
+  markRead();
+  const last = document.querySelector("#messages > :last-child");
+  if (["#reply", "#note"].includes(location.hash)) write(location.hash.slice(1));
+  else if (document.querySelectorAll("#messages > li").length > 3) last.scrollIntoView({ block: "nearest" });
+}
+
+// --- Reading -----------------------------------------------------------------
+
+let marking = false;
+
+// Only what somebody can see is read, and only up to where the page shows it.
+async function markRead() {
+  const thread = document.getElementById("thread");
+  if (marking || document.hidden || thread.dataset.unread === "0") return;
+  marking = true;
+  const form = document.getElementById("read");
+  const body = new URLSearchParams(new FormData(form));
+  body.set("seen", thread.dataset.seen);
+  try {
+    const response = await fetch(form.action, {
+      method: "POST",
+      body,
+      headers: { "HX-Request": "true" },
+    });
+    if (response.ok) thread.dataset.unread = "0";
+    else if (response.status === 409) htmx.trigger("#conversation", "inbox:live");
+  } catch {
+    // It stays unread, and is tried again with the next refresh.
+  } finally {
+    marking = false;
+  }
+}
+
+// --- What is half done -------------------------------------------------------
+
+let submitted = null;
+
+const isChanged = (form) =>
+  [...form.elements].some((control) => {
+    if (control.type === "hidden") return false;
+    if (control.type === "checkbox") return control.checked !== control.defaultChecked;
+    if (control.tagName === "SELECT") {
+      return [...control.options].some((option) => option.selected !== option.defaultSelected);
+    }
+    return "defaultValue" in control && control.value !== control.defaultValue;
+  });
+
+// Forms with something unsaved stay as they are, with the version that they were made for, so
+// that saving them tells if somebody else was quicker.
+function keepUnsaved(old, next) {
+  for (const form of old.querySelectorAll("form[id]")) {
+    const made = next.querySelector(`#${form.id}`);
+    if (made && form !== submitted && !made.classList.contains("unsaved") && isChanged(form)) {
+      made.replaceWith(form);
+    }
+  }
+  for (const menu of old.querySelectorAll("details[open]")) {
+    const inside = menu.querySelector("form");
+    const same = inside && next.querySelector(`#${inside.id}`)?.closest("details");
+    if (same && !menu.contains(submitted)) same.open = true;
+  }
+}
+
+export const isWriting = () => document.getElementById("message").value.trim() !== "";
+
+// --- Writing -----------------------------------------------------------------
+
+export function write(kind) {
+  document.getElementById(`kind-${kind}`).checked = true;
+  showKind();
+  document.getElementById("message").focus();
+}
+
+function showKind() {
+  const composer = document.getElementById("composer");
+  const isNote = document.getElementById("kind-note").checked;
+  composer.dataset.kind = isNote ? "note" : "reply";
+  document.getElementById("message").placeholder = isNote
+    ? "Write to your team; the customer never sees it …"
+    : "Write to the customer …";
+  document.getElementById("send").textContent = isNote ? "Add note" : "Send";
+}
+
+function takeMacro(option) {
+  const message = document.getElementById("message");
+  const content = option.dataset.content ?? "";
+  if (content) {
+    message.value = message.value.trim() ? `${message.value.trimEnd()}\n\n${content}` : content;
+    message.dispatchEvent(new Event("input", { bubbles: true }));
+    message.focus();
+  }
+  sayWhatMacroDoes();
+}
+
+export function sayWhatMacroDoes() {
+  const does = document.getElementById("macro")?.selectedOptions[0]?.dataset.does;
+  document.getElementById("macro-does").textContent = does ? `Sets ${does}` : "";
+}
+
+// --- For the keyboard --------------------------------------------------------
+
+// The ticket before or after this one in the list that the agent came from.
+export function step(by) {
+  const { project, ticket } = document.body.dataset;
+  const list = placeInList();
+  const place = list ? list.numbers.indexOf(Number(ticket)) : -1;
+  const next = place < 0 ? undefined : list.numbers[place + by];
+  if (next !== undefined) location.href = `/inbox/${project}/tickets/${next}`;
+}
+
+function placeInList() {
+  const kept = sessionStorage.getItem(`inbox:list:${document.body.dataset.project}`);
+  return kept ? JSON.parse(kept) : null;
+}

@@ -1,0 +1,44 @@
+// The pages of the inbox, made quicker: all of them work by links and forms alone.
+import { startDrafts } from "./drafts.js";
+import { startKeys } from "./keys.js";
+import { startLive } from "./live.js";
+import { startQueue } from "./queue.js";
+import { startConversation } from "./conversation.js";
+import { startMenus } from "./menus.js";
+
+document.documentElement.classList.add("js");
+startMenus();
+startKeys();
+if (document.body.classList.contains("is-queue")) startQueue();
+if (document.body.classList.contains("is-conversation")) {
+  startDrafts();
+  startConversation();
+}
+if (document.body.dataset.stream) startLive(document.body.dataset);
+
+const problem = document.getElementById("problem");
+
+function tell(text) {
+  problem.textContent = text;
+  problem.hidden = !text;
+}
+
+// A refresh that fails is tried again with the next one, and the state of the stream says so.
+const isRefresh = (event) => event.detail.requestConfig?.verb === "get";
+
+document.addEventListener("htmx:responseError", (event) => {
+  const status = event.detail.xhr.status;
+  if (status === 404) tell("This is not there any more. What you wrote is still on this page.");
+  else if (status === 403) tell("This was refused. Reload the page; what you wrote is kept.");
+  else if (!isRefresh(event)) {
+    tell(`This was not done: the service answered ${status}. What you wrote is kept; try again.`);
+  }
+});
+document.addEventListener("htmx:sendError", (event) => {
+  if (!isRefresh(event)) {
+    tell("This was not done: the service can not be reached. What you wrote is kept; try again.");
+  }
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && !isRefresh(event)) tell("");
+});

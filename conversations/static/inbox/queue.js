@@ -1,0 +1,142 @@
+// The list: which ticket the keyboard is at, which are selected, and where to come back to.
+
+const selected = new Set();
+let at = null;
+
+export function startQueue() {
+  keepPlace();
+  const side = document.getElementById("side");
+  const button = document.getElementById("show-side");
+  button.addEventListener("click", () => {
+    const open = side.classList.toggle("open");
+    button.setAttribute("aria-expanded", String(open));
+    if (open) side.querySelector("a").focus();
+  });
+  document.addEventListener("change", (event) => {
+    if (event.target.name === "ids") mark(event.target.value, event.target.checked);
+    if (event.target.id === "select-all") {
+      for (const box of boxes()) mark(box.value, event.target.checked);
+    } else if (event.target.name !== "ids") return;
+    show();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.id === "select-none") {
+      selected.clear();
+      show();
+    }
+  });
+  // Of a ticket that is not on this page any more, nobody sees that it is selected.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target.id === "queue" || event.detail.elt.id === "queue") renewed();
+    if (event.detail.target.id === "views") markCurrent();
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.id === "bulk" && event.detail.successful) {
+      selected.clear();
+      show();
+    }
+  });
+  // Empty controls ask for nothing, and a change goes to the list as it is addressed now.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, parameters } = event.detail;
+    if (elt.id === "filters") {
+      for (const name of Object.keys(parameters)) {
+        const values = [parameters[name]].flat().filter((value) => value !== "");
+        if (values.length) parameters[name] = values.join(",");
+        else delete parameters[name];
+      }
+    }
+    if (elt.id === "bulk") {
+      event.detail.path += location.search;
+      parameters.ids = [...selected];
+    }
+    if (elt.id === "views") {
+      parameters.current = new URLSearchParams(location.search).get("view") ?? "";
+    }
+  });
+  document.addEventListener("htmx:pushedIntoHistory", markCurrent);
+  if (location.hash === "#search") document.getElementById("search").focus();
+  for (const box of boxes()) if (box.checked) selected.add(box.value);
+  show();
+}
+
+const boxes = () => document.querySelectorAll("#rows input[name=ids]");
+export const rows = () => [...document.querySelectorAll("#rows .row")];
+
+function mark(id, on) {
+  if (on) selected.add(id);
+  else selected.delete(id);
+}
+
+function renewed() {
+  const here = new Set([...boxes()].map((box) => box.value));
+  for (const id of [...selected]) if (!here.has(id)) selected.delete(id);
+  show();
+  keepPlace();
+}
+
+function show() {
+  for (const box of boxes()) {
+    box.checked = selected.has(box.value);
+    box.closest(".row").classList.toggle("selected", box.checked);
+  }
+  const bulk = document.getElementById("bulk");
+  bulk.classList.toggle("shown", selected.size > 0);
+  bulk.querySelector(".count").textContent = selected.size ? `${selected.size} selected` : "";
+  const all = document.getElementById("select-all");
+  if (all) {
+    all.checked = selected.size > 0 && selected.size === boxes().length;
+    all.indeterminate = selected.size > 0 && !all.checked;
+  }
+}
+
+// For who goes through a list ticket by ticket, see conversation.js.
+function keepPlace() {
+  const numbers = rows().map((row) => Number(row.dataset.number));
+  const address = document.getElementById("queue").dataset.address;
+  const place = { address, numbers };
+  sessionStorage.setItem(`inbox:list:${document.body.dataset.project}`, JSON.stringify(place));
+}
+
+function markCurrent() {
+  const here = decodeURIComponent(location.pathname + location.search);
+  for (const link of document.querySelectorAll("#side a")) {
+    const { pathname, search } = new URL(link.href);
+    if (decodeURIComponent(pathname + search) === here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+// --- For the keyboard --------------------------------------------------------
+
+export function current() {
+  const row = document.activeElement.closest?.(".row");
+  if (row) at = row.dataset.number;
+  return rows().find((other) => other.dataset.number === at) ?? null;
+}
+
+export function step(by) {
+  const all = rows();
+  const place = all.indexOf(current());
+  const next = place < 0 ? (by > 0 ? 0 : all.length - 1) : place + by;
+  const row = all[next];
+  if (row) {
+    at = row.dataset.number;
+    row.querySelector("a.to").focus();
+  }
+}
+
+// Selects the ticket of the keyboard, unless others are selected.
+export function selectCurrent() {
+  const row = current();
+  if (!selected.size && row) toggleCurrent();
+  return selected.size > 0;
+}
+
+export function toggleCurrent() {
+  const box = current()?.querySelector("input[name=ids]");
+  if (box) {
+    mark(box.value, !box.checked);
+    show();
+  }
+}
