@@ -146,6 +146,18 @@ class Project(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"
 
+    def change(self, fields: dict[str, Any]) -> None:
+        """Saves these columns alone: others, like the last ticket number, change meanwhile."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+        if fields:
+            self.save(update_fields=list(fields))
+
+
+def to_be_changed(projects: models.QuerySet[Project]) -> models.QuerySet[Project]:
+    """Locked, but other rows may refer to them meanwhile, so that no new ticket waits."""
+    return projects.select_for_update(no_key=True)
+
 
 class Membership(models.Model):
     """An agent's place in a project: all of its API, without scopes."""

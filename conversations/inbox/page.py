@@ -18,7 +18,7 @@ from django.utils.cache import patch_cache_control
 from django.views import View
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotFound
 
 from conversations.events.actors import Actor
 from projects.models import Project, User
@@ -98,7 +98,7 @@ def committed(act: Callable[[], T]) -> T:
         return act()
 
 
-def failures(exc: ValidationError) -> dict[str, list[str]]:
+def failures(exc: APIException) -> dict[str, list[str]]:
     """What is wrong, by the name of the control; all that is nested below it together."""
     detail: Any = exc.detail
     if not isinstance(detail, dict):

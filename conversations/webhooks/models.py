@@ -96,6 +96,13 @@ class DeliveryStatus(models.TextChoices):
     FAILED = "failed"
 
 
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def of(self, webhook: Webhook, status: str | None = None) -> DeliveryQuerySet:
+        """A webhook's, in one state or in all."""
+        deliveries = self.filter(webhook=webhook)
+        return deliveries if status is None else deliveries.filter(status=status)
+
+
 class Delivery(models.Model):
     """An event on its way to a webhook; `id` is the receiver's `webhook-id`.
 
@@ -123,6 +130,8 @@ class Delivery(models.Model):
     response_status = models.PositiveSmallIntegerField(null=True)
     response_body = models.TextField(default="", db_default="")
     error = models.CharField(max_length=200, null=True)
+
+    objects = DeliveryQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "deliveries"

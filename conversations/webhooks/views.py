@@ -6,12 +6,12 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations.models import Delivery, Event, Webhook
+from conversations.models import Delivery, Webhook
 from conversations.webhooks import verbs
+from conversations.webhooks.finding import find_delivery, find_webhook
 from conversations.webhooks.serializers import (
     DeliveryListQuery,
     DeliverySerializer,
@@ -22,7 +22,7 @@ from conversations.webhooks.serializers import (
 )
 from projects.views import ProjectEndpoint
 from rest.exceptions import Conflict
-from rest.fields import UUID_FORM, QueryParameters, StrictObject
+from rest.fields import QueryParameters, StrictObject
 from rest.pagination import Order, PageQuery, paginate
 from rest.schema import EmptyBodySerializer, ErrorSerializer, page_of
 
@@ -35,15 +35,8 @@ class WebhookEndpoint(ProjectEndpoint):
     def find(self) -> None:
         if "webhook_id" not in self.kwargs:
             return
-        webhooks = Webhook.objects.kept().filter(project_id=self.project_id)
-        if self.request.method in ("POST", "PATCH"):
-            # Tickets whose events go to it may change meanwhile.
-            webhooks = webhooks.select_for_update(no_key=True)
-        named = self.kwargs["webhook_id"]
-        webhook = webhooks.filter(pk=named).first() if UUID_FORM.fullmatch(named) else None
-        if webhook is None:
-            raise NotFound("There is no such webhook.")
-        self.webhook = webhook
+        lock = self.request.method in ("POST", "PATCH")
+        self.webhook = find_webhook(self.project_id, self.kwargs["webhook_id"], lock=lock)
 
 
 class WebhookViewSet(WebhookEndpoint):
@@ -150,7 +143,7 @@ class DeliveryViewSet(WebhookEndpoint):
     def find(self) -> None:
         super().find()
         if "delivery_id" in self.kwargs:
-            self.delivery = self._find_delivery()
+            self.delivery = find_delivery(self.webhook, self.kwargs["delivery_id"])
 
     def told_about(self, response: Response) -> Sequence[UUID]:
         # What the receiver answered may repeat what it was told of the ticket.
@@ -159,11 +152,8 @@ class DeliveryViewSet(WebhookEndpoint):
     @extend_schema(operation_id="webhooks_deliveries_list", responses=page_of(DeliverySerializer))
     def list(self, request: Request) -> Response:
         """Newest first. Kept as long as their events."""
-        deliveries = Delivery.objects.filter(webhook=self.webhook)
-        if "status" in self.query:
-            deliveries = deliveries.filter(status=self.query["status"])
         page = paginate(
-            deliveries,
+            Delivery.objects.of(self.webhook, self.query.get("status")),
             order=Order("created_at", descending=True),
             query=self.query,
             request=request,
@@ -189,20 +179,3 @@ class DeliveryViewSet(WebhookEndpoint):
         except verbs.Disabled as exc:
             raise Conflict(str(exc)) from exc
         return Response(delivery_json(self.delivery))
-
-    def _find_delivery(self) -> Delivery:
-        """Locked, after its event, which would else be pruned or blanked meanwhile."""
-        named = self.kwargs["delivery_id"]
-        delivery = None
-        if UUID_FORM.fullmatch(named):
-            events = Event.objects.filter(deliveries=named, project_id=self.project_id)
-            events.select_for_update(of=("self",)).first()
-            delivery = (
-                Delivery.objects.filter(webhook=self.webhook, pk=named)
-                .select_related("event", "webhook")
-                .select_for_update(of=("self",))
-                .first()
-            )
-        if delivery is None:
-            raise NotFound("There is no such delivery.")
-        return delivery

@@ -1,15 +1,15 @@
 """Whom the tickets of a project can be assigned to, over HTTP: its agents, and their roles."""
 
+from functools import partial
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from projects.members.queries import members_of, with_member_ids
 from projects.members.serializers import MemberSerializer, RoleSerializer
-from projects.models import Membership, Role, User
+from projects.models import Role
 from projects.views import ProjectEndpoint
 from rest.fields import QueryParameters
 from rest.pagination import Order, PageQuery, paginate
@@ -25,7 +25,7 @@ class MemberViewSet(ProjectEndpoint):
     @extend_schema(responses=page_of(MemberSerializer))
     def list(self, request: Request) -> Response:
         page = paginate(
-            User.objects.filter(memberships__project_id=self.project_id),
+            members_of(self.project_id),
             order=Order("email", unique=True),
             query=self.query,
             request=request,
@@ -55,7 +55,7 @@ class RoleViewSet(ProjectEndpoint):
             query=self.query,
             request=request,
             scope=f"roles:{self.project_id}",
-            adding=self.with_member_ids,
+            adding=partial(with_member_ids, self.project_id),
         )
         rows: Any = page.rows
         return Response(
@@ -63,12 +63,3 @@ class RoleViewSet(ProjectEndpoint):
                 [{"id": role.pk, "name": role.name, "members": role.member_ids} for role in rows]
             )
         )
-
-    def with_member_ids(self, roles: QuerySet[Role]) -> QuerySet[Role]:
-        """Who has left the project is still in the role, for the day they come back."""
-        members = (
-            Membership.objects.filter(project_id=self.project_id, user__roles=OuterRef("pk"))
-            .order_by("user_id")
-            .values("user_id")
-        )
-        return roles.annotate(member_ids=ArraySubquery(members))

@@ -5,7 +5,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from projects.models import Project
+from projects.models import Project, to_be_changed
 from projects.project.serializers import ProjectSerializer, project_json
 from projects.views import ProjectEndpoint
 
@@ -19,8 +19,7 @@ class ProjectViewSet(ProjectEndpoint):
     def find(self) -> None:
         projects = Project.objects.filter(pk=self.project_id)
         if self.request.method == "PATCH":
-            # Other rows may refer to it meanwhile, so that no new ticket waits.
-            projects = projects.select_for_update(no_key=True)
+            projects = to_be_changed(projects)
         project = projects.first()
         if project is None:
             raise NotFound("There is no such project.")
@@ -39,9 +38,5 @@ class ProjectViewSet(ProjectEndpoint):
     )
     def partial_update(self, request: Request) -> Response:
         changes = self.read_body(ProjectSerializer, self.project)
-        for name, value in changes.items():
-            setattr(self.project, name, value)
-        if changes:
-            # These columns alone: others, like the last ticket number, change meanwhile.
-            self.project.save(update_fields=list(changes))
+        self.project.change(changes)
         return Response(project_json(self.project))
