@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import push_url
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from conversations.inbox.page import AgentPage, InboxPage, committed, failures
@@ -162,8 +162,12 @@ class QueuePage(ListPage):
         if "view" not in self.asked:
             return {}
         named = [view for view in views if view.short_id == self.asked["view"]]
-        view = named[0] if named else find_named(SavedView, self.project_id, self.asked["view"])
-        filters: dict[str, Any] = view.filters
+        if not named:
+            try:
+                named = [find_named(SavedView, self.project_id, self.asked["view"])]
+            except NotFound as exc:
+                raise invalid("view", "There is no such view.", "does_not_exist") from exc
+        filters: dict[str, Any] = named[0].filters
         return filters
 
     def _page(self, filters: dict[str, Any]) -> Page[Ticket]:
@@ -239,9 +243,10 @@ class SavedViewsPage(ListPage):
         return self.show("inbox/queue/views.html", {"view_links": links})
 
     def _numbers(self, views: list[SavedView]) -> dict[str, int]:
-        """For each view the part of the project's unread count that is in it; one query.
+        """For each view the part of the project's unread count that is in it.
 
-        None for a view that the list would refuse, as one of a role that is gone.
+        One query, and one more for each view that searches. A view that the list would
+        refuse has no number.
         """
         if not self.project.conversations_enabled:
             return {}

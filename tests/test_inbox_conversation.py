@@ -1,0 +1,452 @@
+"""The page of a conversation: what it shows, and what an agent does there."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from conversations.events.actors import SYSTEM
+from conversations.messages.verbs import delete_message, post_message
+from conversations.models import Event, Macro, Message, Ticket
+from conversations.templatetags.inbox import linked
+from conversations.tickets.verbs import open_ticket, update_ticket
+from projects.models import Project, Role, User
+from tests.api import ApiClient
+from tests.conftest import MakeTicket
+from tests.inbox import Browser, agent_of, page_of, text_of
+
+
+@pytest.fixture
+def agent(project: Project) -> User:
+    return agent_of(project)
+
+
+@pytest.fixture
+def browser(agent: User) -> Browser:
+    return Browser(agent)
+
+
+@pytest.fixture
+def ticket(make_ticket: MakeTicket) -> Any:
+    return make_ticket(message="Where is my kettle?", distinct_id="user_1")
+
+
+@pytest.fixture
+def page(project: Project, ticket: Any) -> str:
+    return page_of(project, ticket)
+
+
+def row(ticket: Any) -> Ticket:
+    return Ticket.objects.get(pk=ticket["id"])
+
+
+def messages(ticket: Any) -> list[tuple[str, str | None, str, bool]]:
+    rows = Message.objects.filter(ticket_id=ticket["id"], deleted_at=None).order_by("seq")
+    return [
+        (message.author_type, message.author_name, message.content, message.is_private)
+        for message in rows
+    ]
+
+
+def shown(page: Any) -> list[str]:
+    return re.findall(r'<div class="content" dir="auto">([^<]*)', text_of(page))
+
+
+# --- What it shows -----------------------------------------------------------
+
+
+def test_it_shows_what_was_said_notes_set_apart_and_nothing_that_was_deleted(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    stored = row(ticket)
+    post_message(
+        ticket=stored, actor=SYSTEM, author_type="support", content="Ask Sam", is_private=True
+    )
+    gone = post_message(ticket=stored, actor=SYSTEM, author_type="support", content="Oops")
+    delete_message(message=gone, ticket=stored, actor=SYSTEM)
+
+    answer = browser.get(page)
+
+    assert shown(answer) == ["Where is my kettle?", "Ask Sam"]
+    assert re.findall(r'<li class="message ([\w ]+)"', text_of(answer)) == [
+        "customer",
+        "support note",
+    ]
+
+
+def test_looking_marks_nothing_and_reading_marks_what_was_shown(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    browser.get(page)
+    assert row(ticket).unread_team_count == 1
+
+    assert browser.post_part(f"{page}/read", seen="1").status_code == 204
+
+    assert row(ticket).unread_team_count == 0
+
+
+def test_a_message_that_the_page_does_not_show_stays_unread(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    post_message(ticket=row(ticket), actor=SYSTEM, author_type="customer", content="Hello?")
+
+    assert browser.post_part(f"{page}/read", seen="1").status_code == 409
+
+    assert row(ticket).unread_team_count == 2
+
+
+def test_marked_unread_it_is_among_the_unread_ones(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    browser.post_part(f"{page}/read", seen="1")
+
+    answer = browser.post(f"{page}/unread")
+
+    assert answer.status_code == 302
+    assert row(ticket).unread_team_count == 1
+
+
+def test_of_a_long_conversation_it_shows_the_end_and_the_rest_when_asked(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    stored = row(ticket)
+    for number in range(2, 121):
+        post_message(ticket=stored, actor=SYSTEM, author_type="AI", content=str(number))
+    pages = [browser.get(page)]
+    while more := re.search(r'hx-get="([^"]*before=\d+)"', text_of(pages[-1])):
+        pages.append(browser.part(more[1]))
+
+    assert [len(shown(part)) for part in pages] == [50, 50, 20]
+    seen = [text for part in reversed(pages) for text in shown(part)]
+    assert seen == ["Where is my kettle?", *map(str, range(2, 121))]
+
+
+def test_a_refresh_begins_where_the_page_does(browser: Browser, ticket: Any, page: str) -> None:
+    stored = row(ticket)
+    for number in range(2, 60):
+        post_message(ticket=stored, actor=SYSTEM, author_type="AI", content=str(number))
+
+    assert shown(browser.part(page, since="3")) == [str(number) for number in range(3, 60)]
+
+
+def test_links_of_customers_are_safe_and_all_else_is_text() -> None:
+    text = 'See (https://example.com/a?b=1&c="x), javascript:alert(1), <b> and kim@example.com.'
+
+    assert linked(text) == (
+        'See (<a href="https://example.com/a?b=1&amp;c=" rel="noopener noreferrer nofollow ugc"'
+        ' target="_blank">https://example.com/a?b=1&amp;c=</a>&quot;x), javascript:alert(1),'
+        ' &lt;b&gt; and <a href="mailto:kim@example.com" rel="noopener noreferrer nofollow ugc"'
+        ' target="_blank">kim@example.com</a>.'
+    )
+
+
+def test_the_customer_is_there_with_properties_and_other_tickets(
+    browser: Browser,
+    project: Project,
+    ticket: Any,
+    page: str,
+    make_ticket: MakeTicket,
+    client_for: Any,
+) -> None:
+    person = {"distinct_ids": ["user_1", "mail"], "properties": {"name": "Kim", "plan": "<i>gold"}}
+    client_for(project, "person:write").post(f"/api/projects/{project.pk}/persons", person)
+    make_ticket(message="An earlier one", distinct_id="mail")
+    make_ticket(message="Of somebody else", distinct_id="user_2")
+
+    answer = browser.get(page).content.decode()
+
+    assert "&lt;i&gt;gold" in answer
+    assert "An earlier one" in answer
+    assert "Of somebody else" not in answer
+
+
+def test_the_activity_says_who_changed_what(
+    browser: Browser, agent: User, ticket: Any, page: str
+) -> None:
+    browser.post(f"{page}/change", version="1", status="pending")
+    browser.post(f"{page}/change", version="2", assignee=f"user:{agent.pk}")
+    browser.post(f"{page}/reply", message="It left us.", seen="1")
+
+    text = text_of(browser.get(page))
+
+    told = re.findall(r"<p><b><bdi>([^<]*)</bdi></b> ([\w ]+) <", text)
+    assert told == [
+        ("Dana", "answered"),
+        ("Dana", "changed"),
+        ("Dana", "changed"),
+        ("API key test", "wrote"),
+        ("API key test", "opened the ticket"),
+    ]
+    assert 'status: <bdi class="was">new</bdi> → <bdi>pending</bdi>' in text
+    assert f'assignee: <bdi class="was">none</bdi> → <bdi>{agent.email}</bdi>' in text
+
+
+# --- Replies and notes -------------------------------------------------------
+
+
+def test_a_reply_is_sent_under_the_agents_name(browser: Browser, ticket: Any, page: str) -> None:
+    answer = browser.post_part(f"{page}/reply", message=" It left us.\r\nToday. ", seen="1")
+
+    assert answer.headers["HX-Trigger"] == '{"inbox:sent": {}}'
+    assert messages(ticket)[1:] == [("support", "Dana", "It left us.\nToday.", False)]
+    assert shown(answer)[-1] == "It left us.\nToday."
+
+
+def test_a_note_is_seen_by_the_team_alone(browser: Browser, ticket: Any, page: str) -> None:
+    browser.post_part(f"{page}/reply", message="Ask Sam", kind="note", seen="1")
+
+    assert messages(ticket)[1:] == [("support", "Dana", "Ask Sam", True)]
+
+
+def test_a_reply_can_resolve_as_well(browser: Browser, ticket: Any, page: str) -> None:
+    browser.post_part(f"{page}/reply", message="Done", seen="1", then="resolved")
+
+    assert row(ticket).status == "resolved"
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "x" * 10_001, "a\0b"])
+@pytest.mark.parametrize("how", ["post", "post_part"])
+def test_what_can_not_be_sent_is_told_beside_the_box_and_kept(
+    browser: Browser, ticket: Any, page: str, text: str, how: str
+) -> None:
+    answer = getattr(browser, how)(f"{page}/reply", message=text, seen="1")
+
+    assert answer.status_code == 400
+    assert "Not sent." in text_of(answer)
+    assert len(messages(ticket)) == 1
+    if how == "post":
+        assert f">{text}</textarea>" in text_of(answer)
+    else:
+        # The box itself is left as it is.
+        assert "<textarea" not in text_of(answer)
+
+
+def test_a_reply_waits_when_somebody_has_answered_meanwhile(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    other = Browser(agent_of(project, "Kim"))
+    other.post(f"{page}/reply", message="I am on it", seen="1")
+
+    refused = browser.post_part(f"{page}/reply", message="It left us.", seen="1")
+
+    assert refused.status_code == 409
+    assert "<bdi>Kim</bdi> wrote meanwhile." in text_of(refused)
+    assert "Yours is not sent." in text_of(refused)
+    assert len(messages(ticket)) == 2
+    [told] = re.findall(r'name="seen" value="(\d+)"\s*>\s*</div>', text_of(refused))
+    browser.post_part(f"{page}/reply", message="It left us.", seen=["1", told])
+    assert messages(ticket)[2][2] == "It left us."
+
+
+def test_without_javascript_a_reply_that_waits_is_kept_in_the_box(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    post_message(ticket=row(ticket), actor=SYSTEM, author_type="customer", content="Hello?")
+
+    refused = browser.post(f"{page}/reply", message="It left <us>", seen="1", kind="note")
+
+    assert refused.status_code == 409
+    assert ">It left <us></textarea>" in text_of(refused)
+    assert re.search(r'value="note" id="kind-note" checked', text_of(refused))
+
+
+def test_the_same_reply_again_is_not_sent_twice(browser: Browser, ticket: Any, page: str) -> None:
+    for _ in range(2):
+        # As after an answer that was lost on its way.
+        last = browser.post_part(f"{page}/reply", message="It left us.", seen="1")
+
+    assert last.status_code == 409
+    assert len(messages(ticket)) == 2
+
+
+def test_a_refresh_tells_who_is_writing_of_what_came_meanwhile(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    assert "meanwhile" not in text_of(browser.part(page, seen="1"))
+
+    post_message(ticket=row(ticket), actor=SYSTEM, author_type="customer", content="Hello?")
+
+    assert "<bdi>The customer</bdi> wrote meanwhile." in text_of(browser.part(page, seen="1"))
+    # Who writes nothing has it on the page and need not be told.
+    unseen = text_of(browser.part(page))
+    assert "meanwhile" not in unseen
+    assert 'id="seen" value="2"' in unseen
+
+
+def test_a_macro_is_applied_as_the_agent_has_edited_it(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    macro = Macro.objects.create(
+        project=project,
+        name="Sent",
+        content="It left us.",
+        rich_content={"a": 1},
+        actions={"status": "pending", "tags": ["delivery"]},
+    )
+
+    browser.post(f"{page}/reply", message="It left us today.", macro=macro.short_id, seen="1")
+
+    assert messages(ticket)[1:] == [("support", "Dana", "It left us today.", False)]
+    assert (row(ticket).status, row(ticket).tags) == ("pending", ["delivery"])
+    assert Macro.objects.get(pk=macro.pk).content == "It left us."
+
+
+def test_a_macro_without_words_does_what_it_does(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    macro = Macro.objects.create(project=project, name="Close", actions={"status": "resolved"})
+
+    browser.post(f"{page}/reply", message="", macro=macro.short_id, seen="1")
+
+    assert row(ticket).status == "resolved"
+    assert len(messages(ticket)) == 1
+
+
+def test_a_macro_whose_assignee_is_gone_is_refused_as_a_whole(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    macro = Macro.objects.create(
+        project=project, name="Sent", content="Hi", actions={"assignee": {"type": "user", "id": 0}}
+    )
+
+    answer = browser.post_part(f"{page}/reply", message="Hi", macro=macro.short_id, seen="1")
+
+    assert answer.status_code == 400
+    assert "user is not a member of this project" in text_of(answer)
+    assert len(messages(ticket)) == 1
+
+
+# --- Changes -----------------------------------------------------------------
+
+
+def test_each_control_changes_its_field(
+    browser: Browser, project: Project, agent: User, ticket: Any, page: str
+) -> None:
+    role = Role.objects.create(project=project, name="Billing")
+    project.time_zone = "Asia/Kolkata"
+    project.save()
+    forms: list[dict[str, Any]] = [
+        {"status": "open"},
+        {"priority": "high"},
+        {"assignee": f"role:{role.pk}"},
+        {"tags": "B, a,"},
+        {"snoozed_until": "2999-01-31T09:00"},
+        {"sla_due_at": "2999-02-01T09:00"},
+    ]
+    for version, form in enumerate(forms, 1):
+        answer = browser.post_part(f"{page}/change", version=str(version), **form)
+        assert "Saved." in text_of(answer)
+
+    changed = row(ticket)
+    # Snoozed after it was opened, so that it is on hold.
+    assert (changed.status, changed.priority, changed.tags) == ("on_hold", "high", ["a", "b"])
+    assert changed.assignee_role_id == role.pk
+    assert changed.snoozed_until == datetime(2999, 1, 31, 3, 30, tzinfo=UTC)
+    assert changed.sla_due_at == datetime(2999, 2, 1, 3, 30, tzinfo=UTC)
+    assert Event.objects.filter(ticket_id=ticket["id"], type="ticket.updated").count() == 6
+
+
+def test_controls_take_back_what_they_set(browser: Browser, ticket: Any, page: str) -> None:
+    later = timezone.now() + timedelta(days=1)
+    update_ticket(
+        ticket=row(ticket), actor=SYSTEM, priority="high", snoozed_until=later, sla_due_at=later
+    )
+    for version, name in enumerate(("priority", "snoozed_until", "sla_due_at", "assignee"), 2):
+        browser.post(f"{page}/change", **{"version": str(version), name: ""})
+
+    changed = row(ticket)
+    assert (changed.priority, changed.snoozed_until, changed.sla_due_at) == (None, None, None)
+    assert changed.status == "open"
+
+
+def test_a_deadline_is_so_long_from_now(browser: Browser, ticket: Any, page: str) -> None:
+    browser.post(f"{page}/change", version="1", sla_amount="3", sla_unit="hour")
+
+    due = row(ticket).sla_due_at
+    assert due is not None
+    assert abs(due - timezone.now() - timedelta(hours=3)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"status": "opne"}, '"opne" is not a valid choice.'),
+        ({"assignee": "user:0"}, "user is not a member of this project"),
+        ({"tags": "x" * 201}, "no more than 200 characters"),
+        ({"snoozed_until": "2001-01-01T00:00"}, "Must be in the future."),
+        ({"snoozed_until": "soon"}, "Datetime has wrong format"),
+        ({"sla_amount": "0", "sla_unit": "hour"}, "greater than or equal to 1"),
+        ({"sla_amount": "many", "sla_unit": "hour"}, "A valid integer is required."),
+    ],
+    ids=str,
+)
+def test_what_is_refused_is_told_beside_its_control_which_keeps_it(
+    browser: Browser, ticket: Any, page: str, form: dict[str, str], told: str
+) -> None:
+    answer = browser.post_part(f"{page}/change", version="1", **form)
+
+    assert answer.status_code == 400
+    assert told in text_of(answer)
+    [entered, *_] = form.values()
+    if "status" not in form and "assignee" not in form:
+        assert f'value="{entered}"' in text_of(answer)
+    assert row(ticket).version == 1
+
+
+def test_nobody_overwrites_a_colleagues_change_unseen(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    Browser(agent_of(project, "Kim")).post(f"{page}/change", version="1", tags="urgent")
+
+    refused = browser.post_part(f"{page}/change", version="1", tags="a, b")
+
+    assert refused.status_code == 409
+    assert "Somebody changed this ticket meanwhile." in text_of(refused)
+    assert "<bdi>Kim</bdi> changed tags: <bdi>none</bdi> → <bdi>urgent</bdi>" in text_of(refused)
+    assert 'value="a, b"' in text_of(refused)
+    assert row(ticket).tags == ["urgent"]
+    # Told of it, the agent may.
+    [version, *_] = re.findall(r'name="version" value="(\d+)"', text_of(refused))
+    browser.post_part(f"{page}/change", version=version, tags="a, b")
+    assert row(ticket).tags == ["a", "b"]
+
+
+def test_a_ticket_that_is_gone_is_not_found(browser: Browser, project: Project) -> None:
+    ticket = open_ticket(project_id=project.pk, actor=SYSTEM)
+    page = page_of(project, {"ticket_number": ticket.ticket_number})
+    ticket.delete()
+
+    assert browser.get(page).status_code == 404
+    assert browser.post_part(f"{page}/reply", message="Hi", seen="1").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["0", "9999999999999999999999"])
+def test_a_number_that_no_ticket_has_is_not_found(
+    browser: Browser, project: Project, number: str
+) -> None:
+    assert browser.get(f"/inbox/{project.pk}/tickets/{number}").status_code == 404
+
+
+@pytest.mark.parametrize("place", ["-1", "x", "²", "9" * 30, ""])
+def test_a_place_that_is_none_is_as_if_it_were_not_given(
+    browser: Browser, page: str, place: str
+) -> None:
+    for name in ("since", "before", "seen", "activity_before"):
+        assert browser.part(page, **{name: place}).status_code == 200
+
+
+def test_the_api_could_have_done_each_of_it(
+    browser: Browser, reader: ApiClient, ticket: Any, page: str, tickets_url: str
+) -> None:
+    """What a page has written is what the API answers."""
+    browser.post(
+        f"{page}/change",
+        version="1",
+        tags="a",
+    )
+    browser.post(f"{page}/reply", message="Hi", seen="1")
+
+    answer = reader.get(f"{tickets_url}/{ticket['id']}", mark_read="false").json()
+    assert (answer["tags"], answer["last_message_text"]) == (["a"], "Hi")

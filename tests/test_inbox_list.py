@@ -1,0 +1,326 @@
+"""The list of the inbox: the API's filters as an address and as controls, and bulk changes."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from conversations.models import SavedView, Ticket
+from projects.models import Project, Role, User
+from tests.api import ApiClient
+from tests.conftest import MakeTicket
+from tests.inbox import Browser, agent_of, inbox_of, numbers_in, text_of
+
+
+@pytest.fixture
+def agent(project: Project) -> User:
+    return agent_of(project)
+
+
+@pytest.fixture
+def browser(agent: User) -> Browser:
+    return Browser(agent)
+
+
+@pytest.fixture
+def inbox(project: Project) -> str:
+    return inbox_of(project)
+
+
+# --- The address -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "resolved"},
+        {"status": ["resolved", "open"]},
+        {"priority": "none"},
+        {"assignee": "me"},
+        {"assignee": "unassigned"},
+        {"tags": "delivery"},
+        {"tags_exclude": "delivery"},
+        {"channel_source": "email"},
+        {"sla": "breached"},
+        {"snoozed": "true"},
+        {"unread": "true"},
+        {"search": "kettle"},
+        {"order_by": "ticket_number"},
+        {"created_from": "-1d", "date_to": "2000-01-01"},
+    ],
+    ids=str,
+)
+def test_an_address_shows_what_the_api_lists_for_the_same_parameters(
+    browser: Browser,
+    agent: User,
+    inbox: str,
+    tickets_url: str,
+    make_ticket: MakeTicket,
+    query: dict[str, Any],
+) -> None:
+    soon, ago = timezone.now() + timedelta(hours=5), timezone.now() - timedelta(hours=5)
+    make_ticket(message="Where is my kettle?")
+    make_ticket(status="resolved", tags=["delivery"], priority="high")
+    make_ticket(status="open", assignee={"type": "user", "id": agent.pk})
+    make_ticket(sla_due_at=ago.isoformat(), snoozed_until=soon.isoformat())
+
+    page = browser.get(inbox, **query)
+
+    as_in_the_api = {
+        name: ",".join(value) if isinstance(value, list) else value for name, value in query.items()
+    }
+    listed = browser.get(tickets_url, **as_in_the_api).json()["results"]
+    assert numbers_in(page) == [ticket["ticket_number"] for ticket in listed]
+    assert len(listed) < 4 or "order_by" in query
+
+
+def test_controls_show_what_the_address_says(browser: Browser, inbox: str) -> None:
+    page = text_of(
+        browser.get(f"{inbox}?status=new,open&unread=true&tags=a%2Cb&order_by=-priority")
+    )
+
+    assert re.findall(r'name="status" value="(\w+)" checked', page) == ["new", "open"]
+    assert re.findall(r'<option value="(\S+)" selected', page)[:2] == ["true", "-priority"]
+    assert 'name="tags" value="a,b"' in page
+
+
+def test_a_value_that_no_control_offers_is_kept_by_it(browser: Browser, inbox: str) -> None:
+    page = text_of(browser.get(f"{inbox}?assignee=me,unassigned"))
+
+    assert '<option value="me,unassigned" selected' in page
+
+
+def test_empty_controls_ask_for_nothing(
+    browser: Browser, inbox: str, make_ticket: MakeTicket
+) -> None:
+    make_ticket()
+
+    page = browser.get(f"{inbox}?status=&search=&assignee=&order_by=")
+
+    assert page.status_code == 200
+    assert len(numbers_in(page)) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"sla": "opne"}, 'Deadline: "opne" is not a valid choice.'),
+        ({"tags": "x" * 201}, "Tags: Ensure this field has no more than 200 characters."),
+        ({"search": "!?"}, "Search: There is no word in it"),
+        ({"nonsense": "1"}, "There is no such parameter."),
+        ({"view": "gone"}, "There is no such view."),
+        ({"cursor": "x"}, "not a cursor"),
+        ({"date_from": "soon"}, "Changed from: Neither a date"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_an_address_is_said_and_nothing_is_listed(
+    browser: Browser, inbox: str, make_ticket: MakeTicket, query: dict[str, str], told: str
+) -> None:
+    make_ticket()
+
+    page = browser.get(inbox, **query)
+
+    assert page.status_code == 400
+    assert told in text_of(page)
+    assert numbers_in(page) == []
+
+
+def test_a_view_shows_its_filters_and_what_it_lists(
+    browser: Browser, project: Project, inbox: str, make_ticket: MakeTicket
+) -> None:
+    make_ticket(status="open")
+    make_ticket(status="resolved")
+    view = SavedView.objects.create(
+        project=project, name="Done <b>", filters={"status": ["resolved"]}
+    )
+
+    page = browser.get(inbox, view=view.short_id)
+
+    assert numbers_in(page) == [2]
+    assert re.findall(r'name="status" value="(\w+)" checked', text_of(page)) == ["resolved"]
+    assert b"Done &lt;b&gt;" in page.content
+
+
+def test_the_numbers_of_views_are_parts_of_the_unread_count(
+    browser: Browser, project: Project, inbox: str, make_ticket: MakeTicket
+) -> None:
+    make_ticket(message="Hi", tags=["a"])
+    make_ticket(message="Hi", tags=["b"])
+    make_ticket(message="Hi", tags=["a"], status="resolved")
+    for name, tags in (("One", ["a"]), ("Both", ["a", "b"]), ("None", ["c"])):
+        SavedView.objects.create(project=project, name=name, filters={"tags": tags})
+
+    page = text_of(browser.part(f"{inbox}/views"))
+
+    numbers = re.findall(r"<bdi>(\w+)</bdi>(?:<span class=\"number\">(\d+))?", page)
+    assert numbers == [("One", "1"), ("Both", "2"), ("None", "")]
+
+
+def test_pages_lead_through_all_tickets_and_back(
+    browser: Browser, inbox: str, make_ticket: MakeTicket
+) -> None:
+    for _ in range(5):
+        make_ticket()
+    seen, address = [], f"{inbox}?limit=2&order_by=ticket_number"
+    for _ in range(3):
+        page = browser.get(address)
+        seen.append(numbers_in(page))
+        following = re.search(r'href="([^"]*)" rel="next"', text_of(page))
+        address = following[1] if following else ""
+
+    assert seen == [[1, 2], [3, 4], [5]]
+    assert address == ""
+    before = re.search(r'href="([^"]*)" rel="prev"', text_of(page))
+    assert before is not None
+    assert numbers_in(browser.get(before[1])) == [3, 4]
+
+
+def test_a_filter_that_was_changed_is_put_into_the_address(browser: Browser, inbox: str) -> None:
+    answer = browser.client.get(
+        f"{inbox}?status=new&status=open&search=",
+        headers={"HX-Request": "true", "HX-Trigger": "filters"},
+    )
+
+    assert answer.headers["HX-Push-Url"] == f"{inbox}?status=new,open"
+    assert "<html" not in text_of(answer)
+
+
+def test_a_refresh_leaves_the_address_alone(browser: Browser, inbox: str) -> None:
+    answer = browser.client.get(inbox, headers={"HX-Request": "true", "HX-Trigger": "queue"})
+
+    assert "HX-Push-Url" not in answer.headers
+
+
+# --- A row -------------------------------------------------------------------
+
+
+def test_what_customers_say_is_text(browser: Browser, inbox: str, make_ticket: MakeTicket) -> None:
+    evil = "<script>alert(1)</script>"
+    make_ticket(message=evil, email_subject=evil, anonymous_traits={"name": evil}, tags=[evil])
+
+    page = browser.get(inbox).content
+
+    assert b"<script>alert" not in page
+    assert page.count(b"&lt;script&gt;") >= 4
+
+
+def test_a_time_is_in_the_projects_zone_and_for_machines_besides(
+    browser: Browser, project: Project, inbox: str, make_ticket: MakeTicket
+) -> None:
+    project.time_zone = "Asia/Kolkata"
+    project.save()
+    ticket = make_ticket(message="Hi")
+    at = "2024-01-31T20:00:00+00:00"
+    Ticket.objects.filter(pk=ticket["id"]).update(last_message_at=at)
+
+    page = text_of(browser.get(inbox))
+
+    assert f'<time datetime="{at}" title="Thursday, 1 February 2024, 01:30:00 IST">' in page
+    assert ">1 Feb 2024</time>" in page
+
+
+@pytest.mark.parametrize(
+    ("hours", "status", "shown"),
+    [
+        (-1, "open", "overdue"),
+        (0.5, "open", "due soon"),
+        (30, "open", "due "),
+        (-1, "resolved", None),
+    ],
+)
+def test_a_row_says_how_its_deadline_stands(
+    browser: Browser,
+    inbox: str,
+    make_ticket: MakeTicket,
+    hours: float,
+    status: str,
+    shown: str | None,
+) -> None:
+    due = timezone.now() + timedelta(hours=hours)
+    make_ticket(sla_due_at=due.isoformat(), status=status)
+
+    chips = re.findall(r'<span class="chip sla [\w-]+">([^<]*)', text_of(browser.get(inbox)))
+
+    assert chips == ([] if shown is None else [shown])
+
+
+# --- Many at once ------------------------------------------------------------
+
+
+def test_many_get_a_status(browser: Browser, inbox: str, make_ticket: MakeTicket) -> None:
+    tickets = [make_ticket() for _ in range(3)]
+    ids = [ticket["id"] for ticket in tickets[:2]]
+
+    answer = browser.post_part(f"{inbox}/bulk?status=new", ids=ids, act="status", status="pending")
+
+    assert "2 of 2 tickets changed." in text_of(answer)
+    # The list that the address asks for, as it is now.
+    assert numbers_in(answer) == [3]
+
+
+def test_many_get_tags_and_lose_them(
+    browser: Browser, inbox: str, reader: ApiClient, tickets_url: str, make_ticket: MakeTicket
+) -> None:
+    ids = [make_ticket(tags=["a"])["id"] for _ in range(2)]
+
+    browser.post(f"{inbox}/bulk", ids=ids, act="add", tags="B, c")
+    browser.post(f"{inbox}/bulk", ids=ids[:1], act="remove", tags="a,c")
+
+    tags = [
+        ticket["tags"]
+        for ticket in reader.get(tickets_url, order_by="ticket_number").json()["results"]
+    ]
+    assert tags == [["b"], ["a", "b", "c"]]
+
+
+def test_many_are_assigned_to_an_agent_a_role_or_nobody(
+    browser: Browser, agent: User, project: Project, inbox: str, make_ticket: MakeTicket
+) -> None:
+    role = Role.objects.create(project=project, name="Billing")
+    ticket = Ticket.objects.get(pk=make_ticket()["id"])
+    assigned = []
+    for whom in (f"user:{agent.pk}", f"role:{role.pk}", "unassigned"):
+        browser.post(f"{inbox}/bulk", ids=[str(ticket.pk)], act="assign", assignee=whom)
+        ticket.refresh_from_db()
+        assigned.append((ticket.assignee_user_id, ticket.assignee_role_id))
+
+    assert assigned == [(agent.pk, None), (None, role.pk), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"act": "status", "status": "opne"}, '"opne" is not a valid choice.'),
+        ({"act": "add", "tags": " , "}, "Which tags?"),
+        ({"act": "add", "tags": "x" * 201}, "no more than 200 characters"),
+        ({"act": "assign", "assignee": "user:0"}, "user is not a member of this project"),
+        ({"act": "assign", "assignee": "nonsense"}, "type must be 'user' or 'role'"),
+        ({"act": "explode"}, "There is no such action."),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_done_is_said_with_the_selection_and_the_text_kept(
+    browser: Browser, inbox: str, make_ticket: MakeTicket, form: dict[str, str], told: str
+) -> None:
+    ticket = make_ticket()
+
+    answer = browser.post_part(f"{inbox}/bulk", ids=[ticket["id"]], **form)
+
+    assert answer.status_code == 400
+    assert told in text_of(answer)
+    assert f'value="{ticket["id"]}" checked' in text_of(answer)
+    assert f'value="{form.get("tags", "")}"' in text_of(answer)
+    assert Ticket.objects.get(pk=ticket["id"]).version == 1
+
+
+def test_without_javascript_a_bulk_change_leads_back_to_the_same_list(
+    browser: Browser, inbox: str, make_ticket: MakeTicket
+) -> None:
+    answer = browser.post(
+        f"{inbox}/bulk?status=new", ids=[make_ticket()["id"]], act="status", status="open"
+    )
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{inbox}?status=new")

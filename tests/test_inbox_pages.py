@@ -1,0 +1,245 @@
+"""Who may see the inbox, and what its pages are allowed to do and to cost."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from conversations.events.actors import SYSTEM
+from conversations.messages.verbs import post_message
+from conversations.models import SavedView, Ticket
+from conversations.tickets.verbs import open_ticket
+from projects.models import Membership, Project, User
+from projects.persons.verbs import identify
+from tests.conftest import MakeTicket
+from tests.inbox import Browser, agent_of, inbox_of, numbers_in, page_of, text_of
+
+LIST_QUERIES = 8
+CONVERSATION_QUERIES = 10
+
+
+@pytest.fixture
+def agent(project: Project) -> User:
+    return agent_of(project)
+
+
+@pytest.fixture
+def browser(agent: User) -> Browser:
+    return Browser(agent)
+
+
+def pages(project: Project, ticket: Any) -> list[str]:
+    return [inbox_of(project), f"{inbox_of(project)}/views", page_of(project, ticket)]
+
+
+def forms(project: Project, ticket: Any) -> list[str]:
+    page = page_of(project, ticket)
+    return [f"{inbox_of(project)}/bulk", *[f"{page}/{act}" for act in ACTS]]
+
+
+ACTS = ("reply", "change", "read", "unread")
+
+
+# --- Who may -----------------------------------------------------------------
+
+
+def test_whoever_is_not_signed_in_is_led_to_the_form_and_back(project: Project) -> None:
+    response = Browser().get(f"/inbox/{project.pk}?status=new")
+
+    assert response.status_code == 302
+    assert response.headers["Location"] == f"/login?next=/inbox/{project.pk}%3Fstatus%3Dnew"
+
+
+def test_a_part_of_a_page_is_not_replaced_by_the_form_to_sign_in(project: Project) -> None:
+    here = f"http://testserver/inbox/{project.pk}?status=new"
+    response = Client().get(
+        f"/inbox/{project.pk}", headers={"HX-Request": "true", "HX-Current-URL": here}
+    )
+
+    assert response.headers["HX-Redirect"] == f"/login?next=/inbox/{project.pk}%3Fstatus%3Dnew"
+    assert response.content == b""
+
+
+def test_a_foreign_project_is_refused_like_one_that_is_not_there(
+    browser: Browser, neighbour: Project
+) -> None:
+    number = {"ticket_number": 1}
+    nowhere = Project(pk=2**62)
+    for theirs, none in [
+        *zip(pages(neighbour, number), pages(nowhere, number), strict=True),
+    ]:
+        foreign, missing = browser.get(theirs), browser.get(none)
+        assert (foreign.status_code, missing.status_code) == (403, 403)
+        assert foreign.content == missing.content
+    for theirs, none in zip(forms(neighbour, number), forms(nowhere, number), strict=True):
+        foreign, missing = browser.post(theirs), browser.post(none)
+        assert (foreign.status_code, missing.status_code) == (403, 403)
+        assert foreign.content == missing.content
+
+
+def test_who_leaves_the_project_sees_nothing_of_it_any_more(
+    browser: Browser, agent: User, project: Project
+) -> None:
+    assert browser.get(inbox_of(project)).status_code == 200
+
+    Membership.objects.filter(user=agent).delete()
+
+    assert browser.get(inbox_of(project)).status_code == 403
+
+
+def test_a_ticket_of_another_project_is_not_found_by_its_number(
+    browser: Browser, project: Project, neighbour: Project
+) -> None:
+    neighbour.last_ticket_number = 500
+    neighbour.save()
+    ticket = open_ticket(project_id=neighbour.pk, actor=SYSTEM, message="Theirs")
+
+    page = page_of(project, {"ticket_number": ticket.ticket_number})
+    answers = [browser.get(page), *[browser.post(f"{page}/{act}") for act in ACTS]]
+
+    assert {answer.status_code for answer in answers} == {404}
+
+
+def test_bulk_leaves_tickets_of_other_projects_alone(
+    browser: Browser, project: Project, neighbour: Project
+) -> None:
+    theirs = open_ticket(project_id=neighbour.pk, actor=SYSTEM, message="Theirs")
+
+    bulk = f"{inbox_of(project)}/bulk"
+    browser.post(bulk, ids=[str(theirs.pk)], act="status", status="resolved")
+
+    assert Ticket.objects.get(pk=theirs.pk).status == "new"
+
+
+def test_an_api_key_opens_no_page(project: Project, key: str) -> None:
+    response = Client().get(inbox_of(project), headers={"authorization": f"Bearer {key}"})
+
+    assert response.status_code == 302
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_no_form_is_taken_without_its_token(
+    agent: User, project: Project, make_ticket: MakeTicket, number: int
+) -> None:
+    ticket = make_ticket(message="Hi")
+    browser = Browser(agent, csrf=True)
+
+    response = browser.post(
+        forms(project, ticket)[number],
+        message="x",
+        seen="1",
+        version="1",
+        status="open",
+        ids=ticket["id"],
+        act="status",
+    )
+
+    assert response.status_code == 403
+    assert Ticket.objects.get(pk=ticket["id"]).status == "new"
+    assert Ticket.objects.get(pk=ticket["id"]).last_seq == 1
+
+
+def test_the_one_project_of_an_agent_is_where_the_inbox_leads(
+    browser: Browser, project: Project
+) -> None:
+    response = browser.get("/inbox")
+
+    assert response.headers["Location"] == f"/inbox/{project.pk}?status=new,open,pending,on_hold"
+
+
+def test_an_agent_of_several_projects_chooses(
+    browser: Browser, agent: User, neighbour: Project, project: Project
+) -> None:
+    Membership.objects.create(project=neighbour, user=agent)
+
+    page = text_of(browser.get("/inbox"))
+
+    assert f'href="/inbox/{project.pk}?' in page
+    assert f'href="/inbox/{neighbour.pk}?' in page
+
+
+def test_an_agent_of_no_project_is_told_so() -> None:
+    agent = User.objects.create_user(email="alone@example.com")
+
+    assert "agent of no project" in text_of(Browser(agent).get("/inbox"))
+
+
+# --- What a page may do ------------------------------------------------------
+
+
+def test_nothing_of_a_page_is_kept_by_a_cache_or_runs_in_the_page(
+    browser: Browser, project: Project, make_ticket: MakeTicket
+) -> None:
+    for page in pages(project, make_ticket(message="Hi")):
+        response = browser.get(page)
+
+        assert response.headers["Cache-Control"] == "private, no-store"
+        assert "'unsafe" not in response.headers["Content-Security-Policy"]
+        for inline in (" style=", " onclick=", "<style", "<script>", "javascript:", "hx-on"):
+            assert inline not in text_of(response)
+
+
+# --- What it costs -----------------------------------------------------------
+
+
+def fill(project: Project, agent: User, tickets: int) -> None:
+    """Tickets of as many customers, all of them assigned, and some by name."""
+    for number in range(tickets):
+        name = f"customer-{number}"
+        identify(project_id=project.pk, distinct_ids=[name], properties={"name": name})
+        ticket = open_ticket(
+            project_id=project.pk,
+            actor=SYSTEM,
+            message="Hi",
+            distinct_id=name,
+            tags=["a", "b"],
+        )
+        Ticket.objects.filter(pk=ticket.pk).update(assignee_user=agent)
+
+
+def test_a_list_costs_the_same_for_any_number_of_tickets(
+    browser: Browser, project: Project, agent: User
+) -> None:
+    SavedView.objects.create(project=project, name="All", filters={})
+    fill(project, agent, 10)
+    few = browser.queries(inbox_of(project))
+    fill(project, agent, 100)
+
+    many = browser.queries(inbox_of(project))
+
+    # Session, agent, projects, views, whom to assign to, the page, its persons.
+    assert len(few) == len(many) <= LIST_QUERIES
+    assert len(numbers_in(browser.get(inbox_of(project)))) == 100
+
+
+def test_the_numbers_of_all_saved_views_are_one_query(
+    browser: Browser, project: Project, agent: User
+) -> None:
+    fill(project, agent, 3)
+    address = f"{inbox_of(project)}/views"
+    SavedView.objects.create(project=project, name="One", filters={"status": ["new"]})
+    one = browser.queries(address)
+    for number in range(10):
+        filters = {"tags": ["a"], "unread": True, "assignee": ["me"]}
+        SavedView.objects.create(project=project, name=f"View {number}", filters=filters)
+
+    assert len(browser.queries(address)) == len(one)
+
+
+def test_a_conversation_costs_the_same_for_any_number_of_messages(
+    browser: Browser, project: Project, agent: User, make_ticket: MakeTicket
+) -> None:
+    fill(project, agent, 1)
+    [ticket] = Ticket.objects.in_project(project.pk)
+    page = page_of(project, {"ticket_number": ticket.ticket_number})
+    few = browser.queries(page)
+    for _ in range(60):
+        post_message(ticket=ticket, actor=SYSTEM, author_type="customer", content="Again")
+    for _ in range(12):
+        open_ticket(project_id=project.pk, actor=SYSTEM, message="x", distinct_id="customer-0")
+
+    many = browser.queries(page)
+
+    # Session, agent, projects, ticket, person, whom to assign to, their other tickets,
+    # messages, events, macros.
+    assert len(few) == len(many) <= CONVERSATION_QUERIES
