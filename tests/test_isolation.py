@@ -701,6 +701,8 @@ WITHOUT_A_KEY = {
     "logout": _SESSION,
     "set-password/<uidb64>/<token>": "a signed link that works once",
     "favicon.ico": "nothing: it leads to a picture",
+    "inbox": _SESSION,
+    "inbox/…": "the session of a member of the project; each is tried in tests/test_inbox_pages.py",
     "admin": _SESSION,
     "admin/…": "the session of a member of staff, who may see all projects; tried below",
 }
@@ -708,7 +710,7 @@ WITHOUT_A_KEY = {
 
 def _outside() -> set[str]:
     return {
-        "admin/…" if route.path.startswith("admin/") else route.path
+        re.sub("^(admin|inbox)/.*", r"\1/…", route.path)
         for route in all_routes()
         if not route.is_of_a_project
     }

@@ -11,12 +11,14 @@ from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from config import embedded
-from tests.browser.people import Customer, Team, eventually
+from tests.browser.inbox import Agent, Room, agent_in, rooms_of
+from tests.browser.people import PATIENCE, Customer, Team, eventually
 from tests.make_run import Run, copied_checkout
 from tests.needs import need_chromium, need_posthog_js
 
@@ -159,3 +161,42 @@ def customer(new_customer: NewCustomer, shop: Shop) -> Customer:
     customer = new_customer()
     customer.visit(shop.page)
     return customer
+
+
+# --- The inbox ---------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.fixture(scope="session")
+def rooms(make_run: Service) -> Iterator[dict[str, Any]]:
+    return rooms_of(make_run.run)
+
+
+@pytest.fixture
+def room(make_run: Service, rooms: Iterator[dict[str, Any]]) -> Room:
+    return Room(make_run.url, next(rooms))
+
+
+SitDown = Callable[..., Agent]
+
+
+@pytest.fixture
+def sit_down(browser: Browser, room: Room) -> SitDown:
+    """An agent of the room, in a browser profile of their own."""
+
+    def sit(name: str = "Dana", **options: Any) -> Agent:
+        return agent_in(browser, room, name, **options)
+
+    return sit
+
+
+@pytest.fixture
+def dana(sit_down: SitDown) -> Iterator[Agent]:
+    """Whose console stays quiet, whatever she does."""
+    agent = sit_down()
+    yield agent
+    assert agent.complaints == []

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django_htmx.http import push_url
+from django_htmx.http import push_url, trigger_client_event
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -288,7 +288,8 @@ class BulkPage(QueuePage):
         if not self.htmx:
             return redirect(address_of(self.path, given(request.GET)))
         said = f"{changed} of {len(ids)} ticket{'s' if len(ids) != 1 else ''} changed."
-        return self.show_list("inbox/queue/changed.html", said=said)
+        response = self.show_list("inbox/queue/changed.html", said=said)
+        return trigger_client_event(response, "inbox:changed", {})
 
     def _change(self, act: str, ids: list[str]) -> int:
         form = self.request.POST

@@ -17,8 +17,10 @@ export function startConversation() {
     const { target, fragment } = event.detail;
     const next = fragment.getElementById?.(target.id) ?? fragment.firstElementChild;
     if (!next || !target.id) return;
+    if (target.id === "thread") atEnd = seesEnd();
     if (target.id === "properties") keepUnsaved(target, next);
-    else if (target.innerHTML === next.innerHTML) event.detail.shouldSwap = false;
+    // What is as it was stays, with what somebody has selected in it.
+    else if (target.isEqualNode(next)) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
     submitted = event.detail.requestConfig.verb === "post" ? event.detail.elt : null;
@@ -26,6 +28,8 @@ export function startConversation() {
   document.addEventListener("htmx:afterSettle", () => {
     markRead();
     showKind();
+    if (atEnd) showEnd();
+    atEnd = false;
   });
   document.addEventListener("visibilitychange", markRead);
   document.addEventListener("change", (event) => {
@@ -35,15 +39,26 @@ export function startConversation() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "message") {
       event.preventDefault();
-      document.getElementById("composer").requestSubmit(document.getElementById("send"));
+      document.getElementById("send").click();
     }
   });
   showKind();
   sayWhatMacroDoes();
   markRead();
-  const last = document.querySelector("#messages > :last-child");
+  showEnd();
   if (["#reply", "#note"].includes(location.hash)) write(location.hash.slice(1));
-  else if (document.querySelectorAll("#messages > li").length > 3) last.scrollIntoView({ block: "nearest" });
+}
+
+// --- The end of the conversation ---------------------------------------------
+
+let atEnd = false;
+
+const end = () => document.querySelector("#messages > :last-child");
+const showEnd = () => end()?.scrollIntoView({ block: "nearest" });
+
+function seesEnd() {
+  const box = end()?.getBoundingClientRect();
+  return box ? box.top < innerHeight && box.bottom > 0 : true;
 }
 
 // --- Reading -----------------------------------------------------------------
@@ -82,7 +97,9 @@ const isChanged = (form) =>
     if (control.type === "hidden") return false;
     if (control.type === "checkbox") return control.checked !== control.defaultChecked;
     if (control.tagName === "SELECT") {
-      return [...control.options].some((option) => option.selected !== option.defaultSelected);
+      const options = [...control.options];
+      // Where none is marked, the first is chosen.
+      return control.value !== (options.find((one) => one.defaultSelected) ?? options[0]).value;
     }
     return "defaultValue" in control && control.value !== control.defaultValue;
   });

@@ -66,7 +66,7 @@ function resolve() {
   if (isConversation()) byId("resolve")?.click();
   else if (isQueue() && queue.selectCurrent()) {
     byId("bulk-status").value = "resolved";
-    byId("bulk").requestSubmit(document.querySelector("#bulk [value=status]"));
+    document.querySelector("#bulk [name=act][value=status]").click();
   }
 }
 

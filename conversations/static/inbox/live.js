@@ -34,6 +34,11 @@ export function startLive({ project: id, stream }) {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) flush();
   });
+  document.addEventListener("htmx:beforeSend", (event) => {
+    const { xhr } = event.detail;
+    asking.add(xhr);
+    xhr.addEventListener("loadend", () => asking.delete(xhr));
+  });
 }
 
 function tell(said) {
@@ -145,6 +150,7 @@ function understand(block) {
 
 const QUIET = 400;
 const EVERY = 2_000;
+const asking = new Set();
 let due = null;
 let last = 0;
 let waits = false;
@@ -167,6 +173,11 @@ function flush() {
   clearTimeout(due);
   due = null;
   if (!waits || document.hidden) return;
+  if (asking.size) {
+    // What an agent has asked for comes first; what it brings may be from before the event.
+    schedule();
+    return;
+  }
   waits = false;
   last = Date.now();
   for (const id of ["queue", "conversation"]) {

@@ -27,15 +27,10 @@ export function startQueue() {
   });
   // Of a ticket that is not on this page any more, nobody sees that it is selected.
   document.addEventListener("htmx:afterSettle", (event) => {
-    if (event.detail.target.id === "queue" || event.detail.elt.id === "queue") renewed();
-    if (event.detail.target.id === "views") markCurrent();
+    renewed();
+    if (event.target.id === "views") markCurrent();
   });
-  document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.elt.id === "bulk" && event.detail.successful) {
-      selected.clear();
-      show();
-    }
-  });
+  document.addEventListener("inbox:changed", () => selected.clear());
   // Empty controls ask for nothing, and a change goes to the list as it is addressed now.
   document.addEventListener("htmx:configRequest", (event) => {
     const { elt, parameters } = event.detail;

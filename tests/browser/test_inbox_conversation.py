@@ -1,0 +1,215 @@
+"""Agents in a conversation, in a real browser before the real service."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import (
+    SHOP_HOST,
+    NewCustomer,
+    SitDown,
+    page_with_the_readmes_tag,
+    serving,
+)
+from tests.browser.inbox import Agent, Room
+from tests.browser.people import eventually
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+def test_an_agent_works_through_the_queue_by_the_keyboard(dana: Agent, room: Room) -> None:
+    first = room.open_ticket("Where is my kettle?")
+    second = room.open_ticket("Where is my cup?")
+    dana.see_list("?order_by=ticket_number")
+
+    dana.press("j", "Enter")
+    expect(dana.said("Where is my kettle?")).to_be_visible()
+    eventually(lambda: room.now(first)["unread_team_count"], 0)
+    dana.press("r")
+    expect(dana.box).to_be_focused()
+    dana.page.keyboard.type("It left us this morning.")
+    dana.press("Control+Enter")
+    expect(dana.said("It left us this morning.")).to_be_visible()
+    expect(dana.box).to_have_value("")
+    dana.box.blur()
+    dana.press("n")
+    dana.page.keyboard.type("Ask the courier")
+    dana.press("Control+Enter")
+    expect(dana.page.locator(".message.note")).to_contain_text("Ask the courier")
+    dana.box.blur()
+    dana.press("e")
+    expect(dana.page.get_by_role("button", name="Reopen")).to_be_visible()
+    dana.press("j")
+    expect(dana.said("Where is my cup?")).to_be_visible()
+    dana.press("a")
+    expect(dana.page.get_by_label("Assigned to")).to_be_focused()
+    dana.page.get_by_label("Assigned to").select_option(label="Kim")
+    eventually(lambda: (room.now(second)["assignee"] or {}).get("type"), "user")
+    dana.page.get_by_label("Assigned to").blur()
+    dana.press("u")
+
+    expect(dana.page).to_have_url(f"{room.inbox}?order_by=ticket_number")
+    said = [(message["content"], message["is_private"]) for message in room.messages(first)]
+    assert said[1:] == [("It left us this morning.", False), ("Ask the courier", True)]
+    assert room.now(first)["status"] == "resolved"
+
+
+def test_a_draft_survives_a_reload_and_is_gone_when_it_is_sent(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    dana.see(ticket)
+    dana.page.get_by_role("radio", name="Note").check()
+    dana.box.fill("Half a thought")
+
+    dana.page.reload()
+    expect(dana.box).to_have_value("Half a thought")
+    expect(dana.page.get_by_role("radio", name="Note")).to_be_checked()
+    dana.page.get_by_role("button", name="Add note").click()
+    expect(dana.said("Half a thought")).to_be_visible()
+    dana.page.reload()
+
+    expect(dana.box).to_have_value("")
+
+
+def test_a_customers_message_shows_at_once_and_is_read_when_it_is_seen(
+    dana: Agent, room: Room
+) -> None:
+    ticket = room.open_ticket("Where is my kettle?")
+    dana.see(ticket)
+
+    room.say(ticket, "Hello?")
+
+    expect(dana.said("Hello?")).to_be_visible()
+    eventually(lambda: room.now(ticket)["unread_team_count"], 0)
+    # It is on the page, so that nothing is in the way of an answer to it.
+    dana.box.fill("It left us.")
+    dana.press("Control+Enter")
+    expect(dana.said("It left us.")).to_be_visible()
+
+
+def test_two_agents_answer_one_ticket_and_the_second_is_told(
+    dana: Agent, sit_down: SitDown, room: Room
+) -> None:
+    ticket = room.open_ticket("Where is my kettle?")
+    kim = sit_down("Kim")
+    dana.see(ticket)
+    kim.see(ticket)
+    dana.box.fill("It left us this morning.")
+
+    kim.box.fill("I am looking into it")
+    kim.page.get_by_role("button", name="Send", exact=True).click()
+
+    notice = dana.page.locator("#notice")
+    expect(notice).to_contain_text("Kim wrote meanwhile.")
+    expect(notice).to_contain_text("I am looking into it")
+    expect(dana.box).to_have_value("It left us this morning.")
+    dana.box.press("Control+Enter")
+    expect(dana.said("It left us this morning.")).to_be_visible()
+    expect(kim.said("It left us this morning.")).to_be_visible()
+    assert len(room.messages(ticket)) == 3
+
+
+def test_who_was_not_told_in_time_is_told_by_the_refusal(
+    dana: Agent, sit_down: SitDown, room: Room
+) -> None:
+    ticket = room.open_ticket("Where is my kettle?")
+    dana.page.route("**/stream", lambda route: route.abort())
+    dana.page.goto(f"{room.inbox}/tickets/{ticket['ticket_number']}")
+    room.say(ticket, "I am on it", author_type="support")
+
+    dana.box.fill("It left us.")
+    dana.press("Control+Enter")
+
+    expect(dana.page.locator("#notice")).to_contain_text("Yours is not sent.")
+    expect(dana.box).to_have_value("It left us.")
+    assert len(room.messages(ticket)) == 2
+    dana.box.press("Control+Enter")
+    expect(dana.said("It left us.")).to_be_visible()
+    dana.complaints[:] = [said for said in dana.complaints if "ERR_FAILED" not in said]
+
+
+def test_what_is_typed_beside_the_conversation_outlives_a_colleagues_change(
+    dana: Agent, room: Room
+) -> None:
+    ticket = room.open_ticket()
+    dana.see(ticket)
+    dana.page.get_by_label("Tags").fill("mine")
+
+    room.change(ticket, tags=["theirs"], priority="high")
+
+    expect(dana.page.get_by_label("Priority")).to_have_value("high")
+    expect(dana.page.get_by_label("Tags")).to_have_value("mine")
+    dana.page.get_by_label("Tags").press("Enter")
+    expect(dana.page.locator("#properties")).to_contain_text("changed this ticket meanwhile")
+    expect(dana.page.get_by_label("Tags")).to_have_value("mine")
+    assert room.now(ticket)["tags"] == ["theirs"]
+    dana.page.get_by_label("Tags").press("Enter")
+    eventually(lambda: room.now(ticket)["tags"], ["mine"])
+
+
+def test_a_ticket_is_snoozed_and_gets_a_deadline(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    dana.see(ticket)
+
+    dana.page.locator("#properties summary").first.click()
+    dana.page.get_by_role("button", name="Tomorrow, 9:00").click()
+    eventually(lambda: room.now(ticket)["status"], "on_hold")
+    expect(dana.page.get_by_label("Status")).to_have_value("on_hold")
+    dana.page.locator("#properties summary").nth(1).click()
+    dana.page.get_by_label("How many").fill("2")
+    dana.page.locator("#form-sla").get_by_role("button", name="Set").click()
+
+    eventually(lambda: room.now(ticket)["sla_due_at"] is not None, True)
+    expect(dana.page.locator("#activity")).to_contain_text("deadline: none")
+
+
+def test_a_macro_fills_the_box_and_says_what_else_it_does(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    room.make("macros", name="Sent", content="It left us.", actions={"status": "pending"})
+    dana.see(ticket)
+
+    dana.page.get_by_label("Macro").select_option(label="Sent")
+    expect(dana.box).to_have_value("It left us.")
+    expect(dana.page.locator("#macro-does")).to_have_text("Sets status: pending")
+    dana.box.press("Control+Enter")
+
+    expect(dana.said("It left us.")).to_be_visible()
+    assert room.now(ticket)["status"] == "pending"
+
+
+def test_marked_unread_it_stays_so(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    dana.see(ticket)
+    eventually(lambda: room.now(ticket)["unread_team_count"], 0)
+
+    dana.page.get_by_role("button", name="Mark unread").click()
+
+    expect(dana.row(ticket)).to_have_class(re.compile("unread"))
+    assert room.now(ticket)["unread_team_count"] == 1
+
+
+def test_a_customer_in_the_widget_and_an_agent_talk(
+    dana: Agent, room: Room, new_customer: NewCustomer
+) -> None:
+    room.configure(widget_domains=[SHOP_HOST])
+    with serving(page_with_the_readmes_tag(room.service, room.token)) as port:
+        customer = new_customer()
+        customer.visit(f"http://{SHOP_HOST}:{port}/")
+        customer.open_chat()
+        customer.say("Where is my kettle?")
+        dana.see(room.ticket())
+        dana.box.fill("It left us this morning.")
+        dana.press("Control+Enter")
+        customer.sees("It left us this morning.")
+
+        customer.say("<b>Thank</b> you!")
+
+        expect(dana.said("<b>Thank</b> you!")).to_be_visible()
+
+
+def test_right_to_left_text_stands_to_the_right(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket("متى تصل الغلاية؟")
+    dana.see(ticket)
+
+    direction = dana.said("متى تصل الغلاية؟").evaluate("node => getComputedStyle(node).direction")
+    assert direction == "rtl"
