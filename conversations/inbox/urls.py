@@ -25,7 +25,7 @@ _SETTINGS = [
     path("/widget", WidgetPage.as_view(), name="inbox-widget"),
     path("/keys", KeysPage.as_view(), name="inbox-keys"),
     path("/webhooks", WebhooksPage.as_view(), name="inbox-webhooks"),
-    path("/webhooks/<uuid:webhook_id>", WebhookPage.as_view(), name="inbox-webhook"),
+    path("/webhooks/<str:webhook_id>", WebhookPage.as_view(), name="inbox-webhook"),
     path("/team", TeamPage.as_view(), name="inbox-team"),
 ]
 

@@ -195,7 +195,7 @@ class WebhookPage(SettingsPage):
     webhook: Webhook
 
     def find(self, *, lock: bool = False) -> None:
-        self.webhook = find_webhook(self.project_id, str(self.kwargs["webhook_id"]), lock=lock)
+        self.webhook = find_webhook(self.project_id, self.kwargs["webhook_id"], lock=lock)
 
     def page(self) -> dict[str, Any]:
         stored = webhook_json(self.webhook)
