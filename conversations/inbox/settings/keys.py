@@ -66,7 +66,10 @@ class RatesField(BoundedList):
 class NewKeySerializer(StrictObject):
     label = Text(max_length=200)  # type: ignore[assignment]  # (a field that is called so)
     scopes = BoundedList(
-        child=serializers.ChoiceField(choices=SCOPES), max_length=len(SCOPES), min_length=1
+        child=serializers.ChoiceField(choices=SCOPES),
+        max_length=len(SCOPES),
+        min_length=1,
+        error_messages={"min_length": "Choose at least one."},
     )
     expires_in_days = serializers.ChoiceField(choices=_LIFETIMES, allow_blank=True)
     rate_limits = RatesField(child=Text(max_length=20), max_length=_MAX_RATES)
