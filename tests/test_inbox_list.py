@@ -189,7 +189,7 @@ def test_a_filter_that_was_changed_is_put_into_the_address(browser: Browser, inb
 
 
 def test_a_refresh_leaves_the_address_alone(browser: Browser, inbox: str) -> None:
-    answer = browser.client.get(inbox, headers={"HX-Request": "true", "HX-Trigger": "queue"})
+    answer = browser.client.get(inbox, headers={"HX-Request": "true", "HX-Trigger": "refresh"})
 
     assert "HX-Push-Url" not in answer.headers
 

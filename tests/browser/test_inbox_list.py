@@ -7,7 +7,6 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import NewCustomer, Service, SitDown
 from tests.browser.inbox import Agent, Room
-from tests.browser.people import eventually
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -144,11 +143,14 @@ def test_the_keyboard_alone_goes_through_the_list(dana: Agent, room: Room) -> No
     dana.press("j", "j", "j", "k")
     expect(dana.row(tickets[1]).get_by_role("link")).to_be_focused()
     dana.press("e")
-    eventually(lambda: room.now(tickets[1])["status"], "resolved")
+    expect(dana.page.locator("#said")).to_have_text("1 of 1 ticket changed.")
+    assert room.now(tickets[1])["status"] == "resolved"
     dana.press("k", "x", "j", "x", "a")
     expect(dana.page.get_by_text("2 selected")).to_be_visible()
     expect(dana.page.get_by_label("Assign to")).to_be_focused()
     dana.press("Escape", "?")
+    expect(dana.page.get_by_role("dialog")).to_be_visible()
+    dana.press("Escape")
     expect(dana.page.get_by_role("dialog")).to_be_hidden()
 
 

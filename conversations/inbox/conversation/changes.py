@@ -1,18 +1,18 @@
 """What the controls beside a conversation ask for, as the API would be asked for it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from conversations.inbox.people import as_assignee
 
 _WORKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday"]
-_LOCAL_TIME = "%Y-%m-%dT%H:%M"
 
 
 def asked_for(form: Mapping[str, str], zone: str) -> dict[str, Any]:
-    """The body of the PATCH that means the same; its values are for the API to judge."""
+    """The body of the PATCH that means the same; its values are for the API to judge.
+
+    A time without a zone, as browsers send it, is one of the project, see `InboxPage`.
+    """
     body: dict[str, Any] = {}
     if "status" in form:
         body["status"] = form["status"]
@@ -23,9 +23,9 @@ def asked_for(form: Mapping[str, str], zone: str) -> dict[str, Any]:
     if "tags" in form:
         body["tags"] = [tag for tag in form["tags"].split(",") if tag.strip()]
     if "snoozed_until" in form:
-        body["snoozed_until"] = _moment(form["snoozed_until"], zone)
+        body["snoozed_until"] = form["snoozed_until"] or None
     if "sla_due_at" in form:
-        body["sla_due_at"] = _moment(form["sla_due_at"], zone)
+        body["sla_due_at"] = form["sla_due_at"] or None
     if "sla_amount" in form:
         amount = form["sla_amount"]
         is_number = amount.isascii() and amount.isdecimal() and len(amount) < 10
@@ -39,14 +39,3 @@ def asked_for(form: Mapping[str, str], zone: str) -> dict[str, Any]:
 
 def _business_hours(zone: str) -> dict[str, Any]:
     return {"days": _WORKDAYS, "time": ["09:00", "17:00"], "timezone": zone}
-
-
-def _moment(text: str, zone: str) -> str | None:
-    """What a browser's control for a local time says, in the project's zone."""
-    if not text:
-        return None
-    try:
-        local = datetime.strptime(text, _LOCAL_TIME)  # noqa: DTZ007  (the zone follows)
-    except ValueError:
-        return text
-    return local.replace(tzinfo=ZoneInfo(zone)).isoformat()

@@ -13,10 +13,17 @@ from rest_framework.exceptions import NotFound, ValidationError
 
 from conversations.inbox.conversation.activity import activity
 from conversations.inbox.conversation.changes import asked_for
+from conversations.inbox.conversation.macros import does
 from conversations.inbox.conversation.snoozes import snoozes
 from conversations.inbox.conversation.thread import Meanwhile, earlier, latest, meanwhile
 from conversations.inbox.page import InboxPage, committed, failures
-from conversations.inbox.people import assignable, assigned_to, assignee_name, customer_name
+from conversations.inbox.people import (
+    Assignable,
+    assignable,
+    assigned_to,
+    assignee_name,
+    customer_name,
+)
 from conversations.inbox.queue.rows import rows_of
 from conversations.macros.serializers import check_tags, stored_actions
 from conversations.macros.verbs import apply_macro
@@ -89,12 +96,15 @@ class TicketPage(InboxPage):
             "statuses": Status.choices,
             "priorities": Priority.choices,
             "units": Unit.choices,
-            "macros": Macro.objects.filter(project_id=self.project_id).order_by("name", "pk")[
-                :MAX_MACROS
-            ],
+            "macros": self._macros(among),
             "seen": ticket.last_seq,
             "queue": reverse("inbox-queue", args=[self.project_id]),
         }
+
+    def _macros(self, among: list[Assignable]) -> list[tuple[Macro, str]]:
+        """Each with what it does besides answering."""
+        macros = Macro.objects.filter(project_id=self.project_id).order_by("name", "pk")
+        return [(macro, does(macro, among)) for macro in macros[:MAX_MACROS]]
 
     def _other_tickets(self, ticket: Ticket) -> tuple[list[Ticket], bool]:
         tickets = Ticket.objects.in_project(self.project_id).exclude(pk=ticket.pk)
@@ -235,7 +245,7 @@ class ChangePage(TicketPage):
         if not self.htmx:
             return redirect(self.address)
         said = "Saved." if changed else "It was so already."
-        return self.show_parts(self.find(), said=said, is_saved=True)
+        return self.show_parts(self.find(), said=said)
 
     def _change(self) -> bool:
         ticket = self.find(lock=True)

@@ -24,6 +24,11 @@ export function startConversation() {
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
     submitted = event.detail.requestConfig.verb === "post" ? event.detail.elt : null;
+    // What was typed now would be gone with the box that is emptied.
+    if (event.detail.elt.id === "composer") document.getElementById("message").readOnly = true;
+  });
+  document.addEventListener("htmx:afterRequest", () => {
+    document.getElementById("message").readOnly = false;
   });
   document.addEventListener("htmx:afterSettle", () => {
     markRead();
@@ -151,9 +156,9 @@ function takeMacro(option) {
   sayWhatMacroDoes();
 }
 
-export function sayWhatMacroDoes() {
+function sayWhatMacroDoes() {
   const does = document.getElementById("macro")?.selectedOptions[0]?.dataset.does;
-  document.getElementById("macro-does").textContent = does ? `Sets ${does}` : "";
+  document.getElementById("macro-does").textContent = does ? `The macro ${does}.` : "";
 }
 
 // --- For the keyboard --------------------------------------------------------

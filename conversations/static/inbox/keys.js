@@ -32,6 +32,7 @@ export function startKeys() {
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.key === "Escape" && writes(event.target)) event.target.blur();
     if (writes(event.target) || document.querySelector("dialog[open]") || !on.checked) return;
     const command = COMMANDS[event.key];
     if (command) {

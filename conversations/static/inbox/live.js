@@ -35,9 +35,22 @@ export function startLive({ project: id, stream }) {
     if (!document.hidden) flush();
   });
   document.addEventListener("htmx:beforeSend", (event) => {
-    const { xhr } = event.detail;
+    const { xhr, elt } = event.detail;
+    if (isRefresh(elt)) {
+      begun.set(xhr, asked);
+      return;
+    }
+    asked += 1;
     asking.add(xhr);
     xhr.addEventListener("loadend", () => asking.delete(xhr));
+  });
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr, elt } = event.detail;
+    if (!isRefresh(elt) || begun.get(xhr) === asked) return;
+    // It is older than what the agent has asked for since.
+    event.preventDefault();
+    waits = true;
+    schedule();
   });
 }
 
@@ -54,7 +67,8 @@ function hear(said) {
     show(said.state);
   } else if (said.kind === "count") {
     count(said.count);
-    happened({});
+    // What is read or unread shows in the list.
+    if (!document.body.dataset.ticket) happened({});
   } else if (said.kind === "event") {
     happened(said);
   } else if (said.kind === "everything") {
@@ -150,10 +164,18 @@ function understand(block) {
 
 const QUIET = 400;
 const EVERY = 2_000;
+const REFRESHERS = ["refresh", "conversation"];
+const isRefresh = (element) => REFRESHERS.includes(element.id);
+// Requests of the agent: those under way, and how many there were when a refresh began.
 const asking = new Set();
+const begun = new WeakMap();
+let asked = 0;
 let due = null;
 let last = 0;
 let waits = false;
+const VIEWS_EVERY = 10_000;
+let viewsDue = null;
+let lastViews = 0;
 
 // One refresh for many events, at once where it has been quiet; none while nobody looks.
 function happened({ ticket }) {
@@ -180,12 +202,23 @@ function flush() {
   }
   waits = false;
   last = Date.now();
-  for (const id of ["queue", "conversation"]) {
+  for (const id of REFRESHERS) {
     const part = document.getElementById(id);
     if (part) htmx.trigger(part, "inbox:live");
   }
+  refreshViews();
+}
+
+// Their numbers cost more than a list does, the more the more is unread.
+function refreshViews() {
   const views = document.getElementById("views");
-  if (views) htmx.trigger(views, "inbox:views");
+  if (!views || viewsDue !== null) return;
+  const refresh = () => {
+    viewsDue = null;
+    lastViews = Date.now();
+    htmx.trigger(views, "inbox:views");
+  };
+  viewsDue = setTimeout(refresh, Math.max(0, lastViews + VIEWS_EVERY - Date.now()));
 }
 
 const TEXTS = {

@@ -1,6 +1,7 @@
 // The list: which ticket the keyboard is at, which are selected, and where to come back to.
 
 const selected = new Set();
+let sent = [];
 let at = null;
 
 export function startQueue() {
@@ -30,7 +31,7 @@ export function startQueue() {
     renewed();
     if (event.target.id === "views") markCurrent();
   });
-  document.addEventListener("inbox:changed", () => selected.clear());
+  document.addEventListener("inbox:changed", () => sent.forEach((id) => selected.delete(id)));
   // Empty controls ask for nothing, and a change goes to the list as it is addressed now.
   document.addEventListener("htmx:configRequest", (event) => {
     const { elt, parameters } = event.detail;
@@ -43,8 +44,10 @@ export function startQueue() {
     }
     if (elt.id === "bulk") {
       event.detail.path += location.search;
-      parameters.ids = [...selected];
+      sent = [...selected];
+      parameters.ids = sent;
     }
+    if (elt.id === "refresh") event.detail.path = location.pathname + location.search;
     if (elt.id === "views") {
       parameters.current = new URLSearchParams(location.search).get("view") ?? "";
     }
