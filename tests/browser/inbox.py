@@ -79,6 +79,10 @@ class Room(Team):
     def make(self, kind: str, **fields: Any) -> Any:
         return self._call("POST", f"/conversations/{kind}", fields)
 
+    def make_webhook(self) -> Any:
+        fields = {"url": "https://example.com/hook", "event_types": ["ticket.created"]}
+        return self._call("POST", "/webhooks", fields)
+
 
 @dataclass(frozen=True)
 class Agent:
