@@ -1,6 +1,6 @@
 # One word each; a bare `make` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint schema bench soak fuzz lock audit widget typescript venv widget-if-possible
+.PHONY: help run test lint schema bench soak fuzz screenshots lock audit widget typescript venv widget-if-possible
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
@@ -14,7 +14,7 @@ WITHOUT_SERVERS := DATABASE_URL=postgresql://unused@127.0.0.1:1/unused REDIS_URL
 
 help: ## list what there is to do
 	echo 'Conversations. What there is to do:'
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	echo 'Variables: PORT=8001 HOST=0.0.0.0 DEMO=0 make run; ARGS="-k unread -x" make test; PYTHON=python3.12.'
 
 run: venv widget-if-possible ## start the service with PostgreSQL, Redis and demo data; Ctrl-C stops it all
@@ -45,6 +45,9 @@ soak: venv ## kill everything for a minute, and count what was lost (ARGS="--sec
 
 fuzz: venv ## hold the running service to openapi.yaml for 5 minutes (ARGS="--seconds 600 --seed 1")
 	exec $(PYTHON_IN_VENV) -m bench.fuzz $(ARGS)
+
+screenshots: venv ## take the README's pictures of the inbox anew (needs Chromium)
+	exec $(PYTHON_IN_VENV) -m tests.screenshots
 
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header $(ARGS) pyproject.toml

@@ -13,8 +13,10 @@ from django.db.models import Count
 from django.test import Client
 from django.utils import timezone
 
+from conversations.events.models import EventType
 from conversations.models import AuthorType, Macro, Message, SavedView, Status, Ticket
 from projects.models import ApiKey, Person, Project, Role, User
+from rest.json import timestamp
 from tests.api import ApiClient
 from tests.conftest import tickets_url_of
 
@@ -177,6 +179,23 @@ def test_the_agent_may_use_the_admin_site(demo: Any) -> None:
     others = User.objects.filter(projects=demo["project_id"]).exclude(pk=agent.pk)
     assert len(others) == 2
     assert not any(other.has_usable_password() or other.is_staff for other in others)
+
+
+def test_each_ticket_has_its_timeline_at_its_own_time(project: Project) -> None:
+    for ticket in project.tickets.all():
+        events = list(project.events.filter(ticket_id=ticket.pk).order_by("position"))
+        moments = [event.created_at for event in events]
+
+        assert events[0].type == EventType.TICKET_CREATED
+        assert moments == sorted(moments)
+        assert (moments[0], moments[-1]) == (ticket.created_at, ticket.updated_at)
+        assert {message.created_at for message in ticket.messages.all()} <= set(moments)
+        # An id never has a later time than its event.
+        assert all(event.id.int >> 80 <= event.created_at.timestamp() * 1000 for event in events)
+        # Nor does one know of a later time than its own.
+        assert all(event.object["created_at"] <= timestamp(event.created_at) for event in events)
+        told = [event.object.get("updated_at") or "" for event in events]
+        assert max(told) == timestamp(ticket.updated_at)
 
 
 def test_there_is_something_of_everything(project: Project) -> None:

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from config import embedded
 from conversations.demo_shop import AGENTS, CUSTOMERS, MACROS, ROLES, STORIES, VIEWS, Story
-from conversations.events.actors import SYSTEM
+from conversations.events.actors import SYSTEM, Actor
+from conversations.events.verbs import record
 from conversations.messages.verbs import post_message
 from conversations.models import (
     Assignee,
@@ -37,7 +38,9 @@ from projects.models import (
     Project,
     Role,
     User,
+    new_uuid,
 )
+from rest.json import timestamp
 
 SCOPES = (
     "ticket:read",
@@ -50,6 +53,8 @@ SCOPES = (
 PROJECT_NAME = "Demo shop"
 AGENT_EMAIL = AGENTS["dana"][0]
 _SECOND = timedelta(seconds=1)
+# Times of the telling, in what the events of a ticket say of it.
+_MOVED = {"updated_at", "last_message_at", "resolved_at"}
 
 
 class Command(ServiceCommand):
@@ -213,13 +218,15 @@ def _tell_stories(project: Project, agents: dict[str, User], roles: dict[str, Ro
     now = timezone.now()
     tickets: list[Ticket] = []
     messages: list[Message] = []
+    events: list[Event] = []
     for story in STORIES:
         assignee = _assignee(story, agents, roles)
-        ticket = _tell(project, story, assignee, now)
+        ticket = _tell(project, story, assignee, agents, now)
         spoken = list(ticket.messages.order_by("seq"))
         _date_back(story, ticket, spoken, now)
         tickets.append(ticket)
         messages += spoken
+        events += _dated_back(ticket, spoken)
     # The verbs know only the present, and nobody shall be able to post into the past.
     # So the stories are told now, and moved to their time afterwards; the order of
     # tickets and messages, and all counts, stay as the verbs have made them.
@@ -228,8 +235,9 @@ def _tell_stories(project: Project, agents: dict[str, User], roles: dict[str, Ro
         ["created_at", "updated_at", "last_message_at", "resolved_at", "first_reply_seconds"],
     )
     Message.objects.bulk_update(messages, ["created_at"])
-    # What happened can not be moved: it would say that all of it was today.
+    # An event is never changed, and its id has its time: they are recorded anew, in their order.
     Event.objects.filter(project=project).delete()
+    record(sorted(events, key=lambda event: event.created_at))
 
 
 def _assignee(story: Story, agents: dict[str, User], roles: dict[str, Role]) -> Assignee:
@@ -242,40 +250,53 @@ def _assignee(story: Story, agents: dict[str, User], roles: dict[str, Role]) -> 
     return Assignee(role_id=role.pk, role_name=role.name)
 
 
-def _tell(project: Project, story: Story, assignee: Assignee, now: datetime) -> Ticket:
+def _tell(
+    project: Project, story: Story, assignee: Assignee, agents: dict[str, User], now: datetime
+) -> Ticket:
     """One ticket, by the same verbs as in real life; returned as it is stored at the end."""
     (_, _, first), *turns = story.turns
+    origin = _origin(story)
+    customer = Actor.customer(origin["distinct_id"], _properties(story).get("name"))
+    agent = SYSTEM
     ticket = open_ticket(
         project_id=project.pk,
-        actor=SYSTEM,
+        actor=customer,
         channel_source=story.channel,
         message=first,
-        **_origin(story),
+        **origin,
     )
     for _, who, text in turns:
         if who == "customer":
-            _say(ticket, AuthorType.CUSTOMER, content=text)
+            _say(ticket, customer, AuthorType.CUSTOMER, content=text)
         elif who == "AI":
-            _say(ticket, AuthorType.AI, content=text)
+            _say(ticket, SYSTEM, AuthorType.AI, content=text)
         elif who == "resolved":
-            update_ticket(ticket=ticket, actor=SYSTEM, status=Status.RESOLVED)
+            update_ticket(ticket=ticket, actor=agent, status=Status.RESOLVED)
         else:
             ticket = mark_read(ticket_id=ticket.pk) or ticket
             if who != "reads":
+                user = agents[who.removeprefix("note by ")]
+                agent = Actor.agent(user)
                 _say(
                     ticket,
+                    agent,
                     AuthorType.SUPPORT,
-                    author_name=AGENTS[who.removeprefix("note by ")][1],
+                    author_name=user.display_name,
                     content=text,
                     is_private=who.startswith("note by "),
                 )
-    update_ticket(ticket=ticket, actor=SYSTEM, assignee=assignee, **_outcome(story, now))
+    update_ticket(ticket=ticket, actor=agent, assignee=assignee, **_outcome(story, now))
     ticket.refresh_from_db()
     return ticket
 
 
-def _say(ticket: Ticket, author_type: AuthorType, **fields: Any) -> None:
-    post_message(ticket=ticket, actor=SYSTEM, author_type=author_type, **fields)
+def _say(ticket: Ticket, actor: Actor, author_type: AuthorType, **fields: Any) -> None:
+    post_message(ticket=ticket, actor=actor, author_type=author_type, **fields)
+
+
+def _properties(story: Story) -> dict[str, Any]:
+    """What the shop, or a stranger, says of who wrote."""
+    return CUSTOMERS[story.customer][1] if isinstance(story.customer, str) else story.customer
 
 
 def _origin(story: Story) -> dict[str, Any]:
@@ -335,3 +356,30 @@ def _date_back(story: Story, ticket: Ticket, messages: list[Message], now: datet
     ticket.updated_at = moment
     if ticket.resolved_at is not None:
         ticket.resolved_at = moment
+
+
+def _dated_back(ticket: Ticket, messages: list[Message]) -> list[Event]:
+    """What happened to the ticket, each event at the time of the message that it came with."""
+    moments = {str(message.pk): message.created_at for message in messages}
+    moment = ticket.created_at
+    events = list(Event.objects.filter(project=ticket.project_id, ticket_id=ticket.pk))
+    events.sort(key=lambda event: event.position)
+    for event in events:
+        moment = moments.get(event.object["id"], moment)
+        if event is events[-1]:
+            moment = ticket.updated_at
+        event.id, event.created_at = _id_of(moment), moment
+        is_message = event.object["id"] in moments
+        made = moment if is_message else ticket.created_at
+        event.object |= {"created_at": timestamp(made)} | {
+            name: timestamp(moment) for name in _MOVED if event.object.get(name)
+        }
+        for name in _MOVED & event.changes.keys():
+            event.changes[name] = [old and timestamp(moment) for old in event.changes[name]]
+    return events
+
+
+def _id_of(moment: datetime) -> uuid.UUID:
+    """A UUID of version 7, whose first 48 bits are milliseconds."""
+    milliseconds, chance = int(moment.timestamp() * 1000), new_uuid().int % 2**80
+    return uuid.UUID(int=milliseconds << 80 | chance)
