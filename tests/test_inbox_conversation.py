@@ -134,11 +134,18 @@ def test_a_refresh_begins_where_the_page_does(browser: Browser, ticket: Any, pag
 def test_links_of_customers_are_safe_and_all_else_is_text() -> None:
     text = 'See (https://example.com/a?b=1&c="x), javascript:alert(1), <b> and kim@example.com.'
 
+    apart = 'rel="noopener noreferrer nofollow ugc" target="_blank"'
     assert linked(text) == (
-        'See (<a href="https://example.com/a?b=1&amp;c=" rel="noopener noreferrer nofollow ugc"'
-        ' target="_blank">https://example.com/a?b=1&amp;c=</a>&quot;x), javascript:alert(1),'
-        ' &lt;b&gt; and <a href="mailto:kim@example.com" rel="noopener noreferrer nofollow ugc"'
-        ' target="_blank">kim@example.com</a>.'
+        f'See (<a dir="ltr" href="https://example.com/a?b=1&amp;c=" {apart}>'
+        "https://example.com/a?b=1&amp;c=</a>&quot;x), javascript:alert(1),"
+        f' &lt;b&gt; and <a dir="ltr" href="mailto:kim@example.com" {apart}>kim@example.com</a>.'
+    )
+
+
+@pytest.mark.parametrize("turn", ["\u202e", "\u2067", "\u200f", "\u061c"])
+def test_a_link_ends_before_what_would_turn_its_address_around(turn: str) -> None:
+    assert f">https://evil.example/</a>{turn}moc.knab" in linked(
+        f"https://evil.example/{turn}moc.knab"
     )
 
 

@@ -13,13 +13,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 
+# The characters that turn the direction of a text would show another address than the link's.
+_TURNS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _LINK = re.compile(
-    r"(?P<url>https?://[^\s<>\"'`\\]+)|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}(\.[\w-]{1,63}){1,8})",
+    rf"(?P<url>https?://[^\s<>\"'`\\{_TURNS}]+)"
+    r"|(?P<mail>[\w.+-]{1,64}@[\w-]{1,63}(\.[\w-]{1,63}){1,8})",
     re.ASCII | re.IGNORECASE,
 )
 # What ends a sentence, or stands around an address, belongs to the text.
 _AFTER = ".,;:!?)]}*_~"
-_ANCHOR = '<a href="{}" rel="noopener noreferrer nofollow ugc" target="_blank">{}</a>'
+# With a direction of its own, which nothing before it turns.
+_ANCHOR = '<a dir="ltr" href="{}" rel="noopener noreferrer nofollow ugc" target="_blank">{}</a>'
 
 
 @register.filter

@@ -170,7 +170,11 @@ def test_single_keys_can_be_switched_off(dana: Agent, room: Room) -> None:
 
 @pytest.mark.parametrize("width", [360, 2560])
 def test_nothing_is_wider_than_the_window(sit_down: SitDown, room: Room, width: int) -> None:
-    room.open_ticket("W" * 2000, tags=["w" * 200], email_subject="W" * 500)
+    customer = {"name": "W" * 300, "w" * 100: "w" * 1000}
+    ticket = room.open_ticket(
+        "W" * 2000, tags=["w" * 200], email_subject="W" * 500, anonymous_traits=customer
+    )
+    room.say(ticket, "W" * 2000)
     agent = sit_down(viewport={"width": width, "height": 800})
     for address in (room.inbox, f"{room.inbox}/tickets/1"):
         agent.page.goto(address)
