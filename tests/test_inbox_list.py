@@ -92,6 +92,22 @@ def test_a_value_that_no_control_offers_is_kept_by_it(browser: Browser, inbox: s
     assert '<option value="me,unassigned" selected' in page
 
 
+@pytest.mark.parametrize(
+    ("query", "is_offered"),
+    [
+        ("search=kettle&status=open", True),
+        ("search=kettle&order_by=created_at&limit=5", False),
+        ("status=open", False),
+    ],
+)
+def test_a_search_among_some_tickets_offers_all_of_them(
+    browser: Browser, inbox: str, query: str, is_offered: bool
+) -> None:
+    offered = f'href="{inbox}?search=kettle">Search all tickets'
+
+    assert (offered in text_of(browser.get(f"{inbox}?{query}"))) is is_offered
+
+
 def test_empty_controls_ask_for_nothing(
     browser: Browser, inbox: str, make_ticket: MakeTicket
 ) -> None:

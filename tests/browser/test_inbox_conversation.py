@@ -162,6 +162,20 @@ def test_a_ticket_is_snoozed_and_gets_a_deadline(dana: Agent, room: Room) -> Non
     expect(dana.page.locator("#activity")).to_contain_text("deadline: none")
 
 
+def test_the_keyboard_stays_where_it_was_used(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    dana.see(ticket)
+    snoozed = dana.page.locator("#properties summary").first
+    snoozed.focus()
+    dana.press("Enter", "Tab", "Enter")
+    expect(snoozed).to_contain_text("until")
+    expect(snoozed).to_be_focused()
+
+    dana.page.get_by_role("button", name="Resolve", exact=True).focus()
+    dana.press("Enter")
+    expect(dana.page.get_by_role("button", name="Reopen")).to_be_focused()
+
+
 def test_a_macro_fills_the_box_and_says_what_else_it_does(dana: Agent, room: Room) -> None:
     ticket = room.open_ticket()
     room.make("macros", name="Sent", content="It left us.", actions={"status": "pending"})

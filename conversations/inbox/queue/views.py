@@ -149,6 +149,7 @@ class QueuePage(ListPage):
             "view_links": self.view_links(views, self.asked.get("view")),
             "address": address_of(self.path, self.asked),
             "first_page": address_of(self.path, _without_place(self.asked)),
+            "everywhere": self._everywhere(),
             **self._places(page),
             **_filter_context(parameters, errors, among),
             "among": among,
@@ -189,6 +190,12 @@ class QueuePage(ListPage):
             adding=TicketQuerySet.with_assignee,
             counted=matching(everything, query, counting=True),
         )
+
+    def _everywhere(self) -> str | None:
+        """The same search in all tickets, where this one is not of them all."""
+        search = {"search": self.asked.get("search", "")}
+        filters = self.asked.keys() - {"order_by", *PLACE}
+        return address_of(self.path, search) if search.keys() < filters else None
 
     def _rows(self, page: Page[Ticket] | None, among: list[Assignable]) -> dict[str, Any]:
         if page is None:

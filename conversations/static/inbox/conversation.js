@@ -17,6 +17,7 @@ export function startConversation() {
     const { target, fragment } = event.detail;
     const next = fragment.getElementById?.(target.id) ?? fragment.firstElementChild;
     if (!next || !target.id) return;
+    if (target.contains(document.activeElement)) refocus = wayBackTo(document.activeElement);
     if (target.id === "thread") atEnd = seesEnd();
     if (target.id === "properties") keepUnsaved(target, next);
     // What is as it was stays, with what somebody has selected in it.
@@ -35,6 +36,8 @@ export function startConversation() {
     showKind();
     if (atEnd) showEnd();
     atEnd = false;
+    if (refocus && document.activeElement === document.body) document.querySelector(refocus)?.focus();
+    refocus = null;
   });
   document.addEventListener("visibilitychange", markRead);
   document.addEventListener("change", (event) => {
@@ -64,6 +67,17 @@ const showEnd = () => end()?.scrollIntoView({ block: "nearest" });
 function seesEnd() {
   const box = end()?.getBoundingClientRect();
   return box ? box.top < innerHeight && box.bottom > 0 : true;
+}
+
+// --- The focus ---------------------------------------------------------------
+
+let refocus = null;
+
+// What has the keyboard when this is replaced: the menu that it stands in is closed then, and a
+// ticket that was resolved can be reopened.
+function wayBackTo(control) {
+  const form = control.closest("details")?.querySelector("form");
+  return form ? `details:has(#${form.id}) > summary` : control.closest("#head") && "#head .acts button";
 }
 
 // --- Reading -----------------------------------------------------------------
