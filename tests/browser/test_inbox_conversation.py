@@ -226,3 +226,19 @@ def test_right_to_left_text_stands_to_the_right(dana: Agent, room: Room) -> None
 
     direction = dana.said("متى تصل الغلاية؟").evaluate("node => getComputedStyle(node).direction")
     assert direction == "rtl"
+
+
+def test_markup_of_a_customer_is_text_wherever_it_stands(dana: Agent, room: Room) -> None:
+    markup = "<img src=x onerror=alert(1)><a href=javascript:alert(2)>"
+    customer = {"name": markup, "email": markup, markup: markup}
+    fields = {"email_subject": markup, "tags": [markup], "anonymous_traits": customer}
+    ticket = room.open_ticket(markup, **fields)
+    room.say(ticket, markup)
+    made = "document.querySelectorAll('img, [onerror], a[href^=javascript]').length"
+
+    dana.see_list()
+    expect(dana.row(ticket)).to_contain_text(markup)
+    assert dana.page.evaluate(made) == 0
+    dana.see(ticket)
+    expect(dana.said(markup)).to_have_count(2)
+    assert dana.page.evaluate(made) == 0
