@@ -282,6 +282,24 @@ def test_merged_persons_leave_the_count_as_it_is(
     assert told(reader, tickets_url) == before == there_are(project)
 
 
+@pytest.mark.usefixtures("tickets")
+def test_a_writer_without_a_search_path_is_counted_too(project: Project) -> None:
+    with transaction.atomic():
+        run("SET LOCAL search_path = ''")
+        run(
+            "UPDATE public.conversations_ticket SET status = 'open'"
+            " WHERE project_id = %s AND status = 'new'",
+            project.pk,
+        )
+        run("SET LOCAL search_path = public")
+        assert total(project.pk, ["open"]).get() == 12
+        run("SET LOCAL search_path = ''")
+        run("DELETE FROM public.conversations_ticket WHERE project_id = %s", project.pk)
+        run("DELETE FROM public.projects_project WHERE id = %s", project.pk)
+
+    assert number_of_changes(project) == 0
+
+
 # The tests' own database: nobody else's tickets go with these.
 @pytest.mark.parametrize(
     "truncate",

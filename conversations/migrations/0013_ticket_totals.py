@@ -41,8 +41,11 @@ LANGUAGE sql VOLATILE AS $$
     SELECT COUNT(*) FROM gone
 $$
 """
+# The functions of triggers find the tables whatever the writer's path is: `pg_restore
+# --data-only` has an empty one.
 _COUNT_CHANGES = """
-CREATE FUNCTION count_ticket_changes() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_ticket_changes() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $$
 DECLARE
     touched bigint[];
 BEGIN
@@ -86,7 +89,8 @@ BEGIN
 END $$
 """
 _EMPTIED = """
-CREATE FUNCTION count_no_tickets() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_no_tickets() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $$
 BEGIN
     -- No TRUNCATE, which is refused where this table is emptied in the same statement.
     DELETE FROM conversations_tickettotal;
@@ -95,7 +99,8 @@ END $$
 """
 # A foreign key would do that as well, and lock the project's row at each change.
 _PROJECT_DELETED = """
-CREATE FUNCTION forget_ticket_totals() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION forget_ticket_totals() RETURNS trigger LANGUAGE plpgsql
+SET search_path FROM CURRENT AS $$
 BEGIN
     DELETE FROM conversations_tickettotal WHERE project_id = OLD.id;
     RETURN NULL;
