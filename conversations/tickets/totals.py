@@ -8,7 +8,7 @@ with them; and writers never wait for each other, as they would at one row for e
 The SQL of it: `migrations/0013_ticket_totals.py`.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -65,11 +65,11 @@ class WrongTotal:
     counted: int
 
 
-def projects_with_totals() -> Iterator[int]:
+def projects_with_totals() -> list[int]:
     """Those that are, and those that are no more and have left some behind."""
     ids = set(Project.objects.values_list("pk", flat=True))
     ids.update(TicketTotal.objects.values_list("project_id", flat=True).distinct())
-    yield from sorted(ids)
+    return sorted(ids)
 
 
 def wrong_totals(project_id: int) -> list[WrongTotal]:
