@@ -1,4 +1,4 @@
-"""What is no question of one request beside another: a stampede, memory, start-up, streams."""
+"""What is no question of one request beside another: a stampede, triggers, memory, streams."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ import psycopg
 
 from bench import rows, stack, streams
 from bench.load import Job, request
-from bench.rounds import Bench, fetch
+from bench.rounds import Bench, Target, fetch
 from bench.targets import Finding
 from bench.world import Servers, World
 from config import embedded, run
@@ -82,6 +82,30 @@ def _statements_in_log(postgres: embedded.Postgres) -> Iterator[Path]:
         finally:
             connection.execute("ALTER SYSTEM RESET log_statement")
             connection.execute("SELECT pg_reload_conf()")
+
+
+# --- What triggers cost ------------------------------------------------------
+
+
+def status_changes(site: Site) -> list[Finding]:
+    """Where the totals are felt most: by many in one project, an UPDATE and nothing else."""
+
+    def changes(how: str) -> Target:
+        room = site.world.scratch
+        paths = [f"/{how}/{room.project_id}/{pk}" for pk in room.read_tickets]
+        asked = [request("POST", path, body=b"{}") for path in paths]
+        return Target(site.servers.reference, asked, lambda body: True)
+
+    ratios = []
+    targets = [changes("status"), changes("status_without_totals")]
+    # The first round only warms up. Who comes second may find a hotter processor.
+    for number in range(site.bench.plan.rounds + 1):
+        speeds = {}
+        for which in (0, 1) if number % 2 else (1, 0):
+            speeds[which] = site.bench.run(targets[which], rows.MANY).answers.per_second
+        ratios.append(speeds[0] / speeds[1])
+    ratio = median(ratios[1:])
+    return [Finding(f"{ratio:.2f}x the speed without totals", ">= 0.70x", ratio >= 0.7)]
 
 
 # --- The web process ---------------------------------------------------------
@@ -164,6 +188,7 @@ def idle_streams(site: Site) -> list[Finding]:
 # By the name that ONLY takes.
 SPECIAL: dict[str, tuple[str, Callable[[Site], list[Finding]]]] = {
     "unread-stampede": ("unread_count, miss, 64 readers at once", stampede),
+    "status": ("status changes in one project, in SQL", status_changes),
     "streams": ("idle streams", idle_streams),
     "memory": ("memory of the web processes", memory),
     "start": ("start of the web server", start),

@@ -43,6 +43,11 @@ _FILL = [
     SELECT %(project)s, id, 'customer-' || (properties->>'n') FROM person
     """,
 ]
+# Changes of its tickets that nobody has folded, and that come to nothing.
+_CHANGES = """
+INSERT INTO conversations_tickettotal (project_id, status, change)
+SELECT %s, 'open', 1 - 2 * (n %% 2) FROM generate_series(1, 10000) AS n
+"""
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +58,14 @@ def busy(database: None) -> Project:
         for project in projects:
             for statement in _FILL:
                 cursor.execute(statement, {"project": project.pk, "count": TICKETS})
+        cursor.execute(_CHANGES, [projects[1].pk])
         # The index-only scans need the visibility map, the planner its statistics.
-        for table in ("conversations_ticket", "projects_person", "projects_persondistinctid"):
+        for table in (
+            "conversations_ticket",
+            "conversations_tickettotal",
+            "projects_person",
+            "projects_persondistinctid",
+        ):
             cursor.execute(f"VACUUM (ANALYZE) {table}")
     return projects[0]
 
@@ -218,15 +229,49 @@ def test_a_customers_tickets_are_found_by_their_index(client: ApiClient, url: st
     assert reads(plan, "ticket_distinct_id") == 2
 
 
-@pytest.mark.parametrize("query", [{}, {"status": "open"}, {"status": "new,open,pending"}])
-def test_a_list_is_counted_by_an_index_alone(
-    client: ApiClient, url: str, query: dict[str, str]
-) -> None:
-    plan = plan_of(client, url, limit=20, **query)
+def counting(plan: Plan) -> Plan:
+    """The nodes of the subplan that counts."""
+    (top,) = [node for node in plan if node.get("Parent Relationship") == "InitPlan"]
+    return nodes(top)
 
-    (counting,) = [node for node in plan if node.get("Parent Relationship") == "InitPlan"]
-    scans = {node["Node Type"] for node in nodes(counting) if "Relation Name" in node}
-    assert scans == {"Index Only Scan"}
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({}, TICKETS),
+        ({"status": "open"}, TICKETS // 20),
+        ({"status": "new,open,resolved"}, TICKETS),
+    ],
+)
+def test_a_list_is_counted_by_the_index_of_the_totals_alone(
+    client: ApiClient, url: str, query: dict[str, str], count: int
+) -> None:
+    assert client.get(url, limit=1, **query).json()["count"] == count
+
+    plan = counting(plan_of(client, url, limit=20, **query))
+
+    relations = {(node["Node Type"], node["Relation Name"]) for node in plan if "Alias" in node}
+    assert relations == {("Index Only Scan", "conversations_tickettotal")}
+    assert reads(plan, "conversations_tickettotal_pkey") <= 10
+
+
+def test_a_view_of_a_status_is_counted_so_too(client: ApiClient, url: str) -> None:
+    body = {"name": "Open", "filters": {"status": ["open"]}}
+    view = client.post(url.replace("/tickets", "/views"), body).json()["short_id"]
+
+    plan = counting(plan_of(client, url, limit=20, view=view))
+
+    assert {node["Relation Name"] for node in plan if "Alias" in node} == {
+        "conversations_tickettotal"
+    }
+
+
+def test_a_list_of_more_than_a_status_is_counted_by_the_tickets(
+    client: ApiClient, url: str
+) -> None:
+    plan = counting(plan_of(client, url, limit=20, status="open", unread="true"))
+
+    assert {node["Relation Name"] for node in plan if "Alias" in node} == {"conversations_ticket"}
 
 
 def test_persons_are_found_by_distinct_id_in_the_index(client: ApiClient, url: str) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, Case, F, Func, IntegerField, Q, Value, When
+from django.db.models import BooleanField, Case, F, Func, IntegerField, Q, QuerySet, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
@@ -19,10 +19,11 @@ from rest_framework import serializers
 from conversations import search
 from conversations.models import ChannelSource, Priority, Status, TicketQuerySet
 from conversations.tickets.serializers import TagField
+from conversations.tickets.totals import total
 from projects.models import Project, User, address_key
 from rest.dates import read_bound
 from rest.fields import UUID_FORM, CommaList, Identifier, QueryFlag
-from rest.pagination import Order, PageQuery
+from rest.pagination import Order, PageQuery, count_of
 
 MAX_SEARCH = 200
 MAX_BOUND = 40
@@ -237,6 +238,15 @@ class TicketListQuery(PageQuery):
 # --- What they mean ----------------------------------------------------------
 
 
+def number_of(
+    tickets: TicketQuerySet, project_id: int, query: dict[str, Any]
+) -> QuerySet[Any, int]:
+    """The query for how many of a project's tickets there are that match."""
+    if _NARROWING.isdisjoint(query):
+        return total(project_id, query.get("status"))
+    return count_of(matching(tickets, query, counting=True))
+
+
 def matching(
     tickets: TicketQuerySet, query: dict[str, Any], *, counting: bool = False
 ) -> TicketQuerySet:
@@ -319,6 +329,8 @@ _CONDITIONS: dict[str, Callable[[Any], Q]] = {
     "tags_all": lambda tags: Q(tags__contains=tags),
     "tags_exclude": lambda tags: ~Q(tags__overlap=tags),
 }
+# What says more of the tickets than their status; all else in a query is where to look in the list.
+_NARROWING = {"emails", "search", *_CONDITIONS} - {"status"}
 
 
 def sorted_by(tickets: TicketQuerySet, order_by: str) -> tuple[TicketQuerySet, Order]:
