@@ -116,7 +116,7 @@ def paginate(
     request: Request,
     scope: str,
     adding: Callable[[Any], QuerySet[Row]] | None = None,
-    counted: QuerySet[Row] | None = None,
+    counted: QuerySet[Any, int] | None = None,
 ) -> Page[Row]:
     """One page of `rows`, with its count, in one query (two when the page is empty).
 
@@ -124,10 +124,10 @@ def paginate(
     a cursor from another one, or from another order or filter, is refused. Count
     and rows are of one snapshot, so that they agree. `adding` joins what only the
     rows of the page need: in `rows` it would keep PostgreSQL from counting, and
-    from passing over an offset, by an index alone. `counted` are the same rows, found
-    in a way that is better where all of them are wanted.
+    from passing over an offset, by an index alone. `counted` is the query for their
+    number, where another one is better than `count_of(rows)`.
     """
-    counted = rows if counted is None else counted
+    counted = count_of(rows) if counted is None else counted
     limit, offset = query["limit"], query["offset"]
     fingerprint = _fingerprint(request, scope, order)
     backward, selected = False, rows
@@ -138,12 +138,9 @@ def paginate(
         # A deferred join: only the index is read for the rows that are passed over.
         keys = rows.order_by(*order.sorting(backward=False)).values("pk")
         selected = rows.filter(pk__in=keys[offset : offset + limit + 1])
-    total = Func(template="COUNT(*)", output_field=IntegerField())
-    page = selected.order_by(*order.sorting(backward=backward)).annotate(
-        total=Subquery(counted.order_by().values(total=total))
-    )
+    page = selected.order_by(*order.sorting(backward=backward)).annotate(total=Subquery(counted))
     found = list((adding(page) if adding else page)[: limit + 1])
-    count = found[0].total if found else counted.count()  # type: ignore[attr-defined]  # (an annotation of the page)
+    count = found[0].total if found else next(iter(counted), 0)  # type: ignore[attr-defined]  # (an annotation of the page)
     more, found = len(found) > limit, found[:limit]
     if backward:
         found.reverse()
@@ -165,6 +162,14 @@ def paginate(
         # Beyond the end there is no row to start from: back to the last page.
         previous_link = _link(request, max(0, min(offset, count) - limit), None)
     return Page(found, count, next_link, previous_link)
+
+
+def count_of(rows: QuerySet[Any]) -> QuerySet[Any, int]:
+    """The query for how many rows there are."""
+    return rows.order_by().values_list(_COUNT, flat=True)
+
+
+_COUNT = Func(template="COUNT(*)", output_field=IntegerField())
 
 
 def _fingerprint(request: Request, scope: str, order: Order) -> str:

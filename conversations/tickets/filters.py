@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, Case, F, Func, IntegerField, Q, Value, When
+from django.db.models import BooleanField, Case, F, Func, IntegerField, Q, QuerySet, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
@@ -22,7 +22,7 @@ from conversations.tickets.serializers import TagField
 from projects.models import Project, User, address_key
 from rest.dates import read_bound
 from rest.fields import UUID_FORM, CommaList, Identifier, QueryFlag
-from rest.pagination import Order, PageQuery
+from rest.pagination import Order, PageQuery, count_of
 
 MAX_SEARCH = 200
 MAX_BOUND = 40
@@ -237,6 +237,14 @@ class TicketListQuery(PageQuery):
 # --- What they mean ----------------------------------------------------------
 
 
+def number_of(tickets: TicketQuerySet, query: dict[str, Any]) -> QuerySet[Any, int]:
+    """The query for how many of these tickets match, which are all of a project."""
+    if "search" in query and _FILTERS.isdisjoint(query):
+        wanted: search.Search = query["search"]
+        return wanted.number_among_all(tickets)
+    return count_of(matching(tickets, query, counting=True))
+
+
 def matching(
     tickets: TicketQuerySet, query: dict[str, Any], *, counting: bool = False
 ) -> TicketQuerySet:
@@ -319,6 +327,8 @@ _CONDITIONS: dict[str, Callable[[Any], Q]] = {
     "tags_all": lambda tags: Q(tags__contains=tags),
     "tags_exclude": lambda tags: ~Q(tags__overlap=tags),
 }
+# All that narrows the list besides the search.
+_FILTERS = {"emails", *_CONDITIONS}
 
 
 def sorted_by(tickets: TicketQuerySet, order_by: str) -> tuple[TicketQuerySet, Order]:

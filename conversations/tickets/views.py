@@ -18,7 +18,7 @@ from conversations.events.actors import Actor
 from conversations.models import SavedView, Ticket, TicketQuerySet
 from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
 from conversations.tickets import bulk, verbs
-from conversations.tickets.filters import matching, sorted_by
+from conversations.tickets.filters import matching, number_of, sorted_by
 from conversations.tickets.serializers import (
     BulkAssignSerializer,
     BulkStatusSerializer,
@@ -186,7 +186,7 @@ class TicketViewSet(TicketEndpoint):
             # A view that was changed meanwhile is another list.
             scope=f"tickets:{self.project_id}:{self.view_filters}",
             adding=TicketQuerySet.with_assignee,
-            counted=matching(all_tickets, self.query, counting=True),
+            counted=number_of(all_tickets, self.query),
         )
         return Response(page.body(with_customers(self.project_id, page.rows)))
 
