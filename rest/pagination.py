@@ -140,7 +140,7 @@ def paginate(
         selected = rows.filter(pk__in=keys[offset : offset + limit + 1])
     page = selected.order_by(*order.sorting(backward=backward)).annotate(total=Subquery(counted))
     found = list((adding(page) if adding else page)[: limit + 1])
-    count = found[0].total if found else counted.get()  # type: ignore[attr-defined]  # (an annotation of the page)
+    count = found[0].total if found else next(iter(counted), 0)  # type: ignore[attr-defined]  # (an annotation of the page)
     more, found = len(found) > limit, found[:limit]
     if backward:
         found.reverse()

@@ -241,9 +241,13 @@ class TicketListQuery(PageQuery):
 def number_of(
     tickets: TicketQuerySet, project_id: int, query: dict[str, Any]
 ) -> QuerySet[Any, int]:
-    """The query for how many of a project's tickets there are that match."""
-    if _NARROWING.isdisjoint(query):
+    """The query for how many tickets match, of `tickets`, which are all of the project."""
+    narrowing = _NARROWING & query.keys()
+    if narrowing <= {"status"}:
         return total(project_id, query.get("status"))
+    if narrowing == {"search"}:
+        wanted: search.Search = query["search"]
+        return wanted.number_among_all(tickets)
     return count_of(matching(tickets, query, counting=True))
 
 
@@ -329,8 +333,8 @@ _CONDITIONS: dict[str, Callable[[Any], Q]] = {
     "tags_all": lambda tags: Q(tags__contains=tags),
     "tags_exclude": lambda tags: ~Q(tags__overlap=tags),
 }
-# What says more of the tickets than their status; all else in a query is where to look in the list.
-_NARROWING = {"emails", "search", *_CONDITIONS} - {"status"}
+# What narrows the list; all else in a query is where to look in it.
+_NARROWING = {"emails", "search", *_CONDITIONS}
 
 
 def sorted_by(tickets: TicketQuerySet, order_by: str) -> tuple[TicketQuerySet, Order]:
