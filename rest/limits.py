@@ -9,7 +9,7 @@ draft-ietf-httpapi-ratelimit-headers, version 10.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,17 @@ class Verdict:
         ]
         left = [f'"{each.rate.window}";r={each.calls};t={each.seconds}' for each in self.remaining]
         return {"RateLimit-Policy": ", ".join(policy), "RateLimit": ", ".join(left)}
+
+
+_OF_REQUEST = "rest.limits.verdict"
+
+
+def once(environ: dict[str, Any], look: Callable[[], Verdict]) -> Verdict:
+    """The verdict on a request: looked up, and the call counted, by whoever asks for it first."""
+    if _OF_REQUEST not in environ:
+        environ[_OF_REQUEST] = look()
+    verdict: Verdict = environ[_OF_REQUEST]
+    return verdict
 
 
 def take(
