@@ -7,11 +7,12 @@ quota may come within its length. The headers are those of
 draft-ietf-httpapi-ratelimit-headers, version 10.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from rest import leases, metrics
 from rest.rates import Rate
@@ -117,11 +118,9 @@ def take(
     nothing is read.
     """
     wanted = [[_key(limit.name), limit.quota, limit.seconds] for limit in limits]
-    arguments = [json.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]
+    arguments = [orjson.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]
     try:
-        wait, values, told = leases.call(
-            lambda redis: redis.eval(_TAKE, len(reading), *reading, *arguments)
-        )
+        wait, values, told = leases.run(_TAKE, reading, *arguments)
     except leases.CacheDown:
         metrics.RATE_LIMIT_FAIL_OPENS.inc()
         return Verdict(0, {})
