@@ -17,7 +17,6 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
 
 from rest.bodies import WSGIApplication
-from rest.page_policy import PagePolicyMiddleware
 from rest.paths import canonical_path
 from rest.proxies import see_through_proxies
 from rest.request_id import log_answer, loggable_path, named
@@ -125,12 +124,7 @@ def usual_headers(path: str, scheme: str, origin: str | None) -> tuple[tuple[str
     if origin is not None:
         environ["HTTP_ORIGIN"] = origin
     whole: Any = _bare_answer
-    for middleware in (
-        XFrameOptionsMiddleware,
-        PagePolicyMiddleware,
-        SecurityMiddleware,
-        CorsMiddleware,
-    ):
+    for middleware in (XFrameOptionsMiddleware, SecurityMiddleware, CorsMiddleware):
         whole = middleware(whole)
     return tuple(whole(WSGIRequest(environ)).items())
 

@@ -5,6 +5,7 @@ as well, since the tests' clients pass what a request to the web server passes.
 """
 
 import logging
+import os
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,6 +17,7 @@ from django_redis import get_redis_connection
 from conversations import unread
 from conversations.widget import polls
 from projects.models import Project
+from rest import leases
 from tests.api import ApiClient, FrontClient
 from tests.conftest import ClientFor, MakeTicket
 from tests.routes import with_routes
@@ -169,7 +171,6 @@ def test_a_poll_from_a_page_that_may_not_use_the_widget_is_refused(
     [
         {"SECURE_HSTS_SECONDS": 60},
         {"X_FRAME_OPTIONS": "SAMEORIGIN"},
-        {"CONTENT_SECURITY_POLICY": False},
         {"ALLOWED_HOSTS": ["elsewhere.example.com"]},
     ],
     ids=str,
@@ -228,7 +229,7 @@ def test_a_call_counts_once_whichever_way_it_goes(
 def test_a_poll_counts_once_whichever_way_it_goes(
     browser: Browser, poll_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two have been asked already; the first of these finds no page that may not.
+    # Two have been asked already.
     monkeypatch.setattr(polls, "_POLLS", 5)
 
     found = [
@@ -250,6 +251,17 @@ def test_what_nobody_can_read_in_redis_is_an_error_as_on_the_whole_way(
     response = reader.get(unread_count_url)
 
     assert (response.status_code, response.json()["code"]) == (500, "error")
+
+
+def test_a_forked_process_asks_redis_over_a_connection_of_its_own() -> None:
+    leases.run("return 1", [])
+
+    child = os.fork()
+    if child == 0:
+        leases.run("return 1", [])
+        os._exit(leases._own.connection.pid != os.getpid())
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_behind_a_proxy_the_scheme_is_that_of_the_client(
