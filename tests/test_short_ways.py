@@ -18,8 +18,9 @@ from conversations import unread
 from conversations.widget import polls
 from projects.models import Project
 from rest import leases
+from rest.rates import parse_rates
 from tests.api import ApiClient, FrontClient
-from tests.conftest import ClientFor, MakeTicket
+from tests.conftest import ClientFor, MakeTicket, tickets_url_of
 from tests.routes import with_routes
 from tests.widget import WIDGET, Browser
 
@@ -293,3 +294,39 @@ def test_without_postgresql_it_is_unavailable_as_on_the_whole_way(
 
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["Retry-After"]
+
+
+def test_a_key_sees_no_count_of_another_project_that_is_in_redis(
+    reader: ApiClient, warm: None, neighbour: Project, client_for: ClientFor
+) -> None:
+    url = f"{tickets_url_of(neighbour)}/unread_count"
+    client_for(neighbour, "*").get(url)
+
+    assert [reader.get(url).status_code for _ in range(2)] == [403] * 2
+
+
+def test_a_poll_with_the_token_of_another_project_finds_nothing(
+    browser: Browser, poll_url: str, neighbour: Project
+) -> None:
+    browser.headers["x-conversations-token"] = neighbour.public_token
+
+    assert [browser.get(poll_url).status_code for _ in range(2)] == [404] * 2
+
+
+def test_a_poll_is_refused_while_conversations_are_disabled(
+    project: Project, browser: Browser, poll_url: str
+) -> None:
+    project.conversations_enabled = False
+    project.save()
+
+    assert [browser.get(poll_url).status_code for _ in range(2)] == [403] * 2
+
+
+def test_a_key_that_has_called_too_often_waits_for_the_count(
+    reader: ApiClient, warm: None, unread_count_url: str, settings: Any
+) -> None:
+    settings.RATE_LIMIT = parse_rates(["3/minute"])
+
+    statuses = [reader.get(unread_count_url).status_code for _ in range(4)]
+
+    assert (statuses[0], statuses[-1]) == (200, 429)
