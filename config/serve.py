@@ -4,6 +4,8 @@ Then it accepts nothing more, finishes the requests that it has, and ends.
 """
 
 import argparse
+import gc
+import importlib
 import os
 import signal
 import sys
@@ -64,6 +66,10 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
         # There the processes leave their numbers for each other. The library looks at the
         # variable when it is imported, which each of them does for itself.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        # The workers are forked, so what is imported here is there for all of them: they start
+        # sooner, and share its memory as long as the collector of garbage leaves it alone.
+        importlib.import_module(target.partition(":")[0])
+        gc.freeze()
         server.serve()
 
 

@@ -160,7 +160,6 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "rest.page_policy.PagePolicyMiddleware",
-    "conversations.tickets.shortcut.UnreadCountShortcut",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rest.paths.CanonicalPathMiddleware",
     # Refuses foreign hosts, and gives answers their length.
