@@ -11,7 +11,10 @@ from django.db import models
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, always with microseconds and `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    moment = moment.astimezone(UTC)
+    # In a third of the time that `isoformat` takes; but it leaves out microseconds of zero.
+    text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
+    return text if moment.microsecond else f"{text[:-1]}.000000Z"
 
 
 def dumps(value: Any) -> bytes:
