@@ -55,11 +55,14 @@ class JSONField(models.JSONField):
     """
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        if value is None:
-            return None
-        if _MAYBE_TOO_LARGE.search(value):
-            return json.loads(value, parse_int=_integer_or_float)
-        return orjson.loads(value)
+        return None if value is None else loads(value)
+
+
+def loads(stored: str) -> Any:
+    """What the text of a jsonb value says."""
+    if _MAYBE_TOO_LARGE.search(stored):
+        return json.loads(stored, parse_int=_integer_or_float)
+    return orjson.loads(stored)
 
 
 def _integer_or_float(digits: str) -> int | float:
