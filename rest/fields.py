@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from copy import deepcopy
 from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from rest.json import timestamp
 
@@ -65,6 +67,19 @@ class QueryParameters(StrictObject):
 
     unknown_code = "unknown_parameter"
     unknown_detail = "There is no such parameter."
+
+    def get_fields(self) -> dict[str, Any]:
+        """Of those that are declared the ones that matter to what is to be read: a request
+        gives two or three of thirty, and each is copied for it."""
+        if not hasattr(self, "initial_data"):
+            return super().get_fields()
+        return deepcopy(
+            {
+                name: field
+                for name, field in self._declared_fields.items()
+                if name in self.initial_data or field.required or field.default is not empty
+            }
+        )
 
 
 class Text(serializers.CharField):

@@ -134,7 +134,7 @@ def take(
 def give_back(limit: Limit) -> None:
     """Takes back a call that `take` has counted, unless its window has ended meanwhile."""
     with contextlib.suppress(leases.CacheDown):
-        leases.call(lambda redis: redis.eval(_GIVE_BACK, 1, _key(limit.name)))
+        leases.run(_GIVE_BACK, [_key(limit.name)])
 
 
 def _remaining(told: Sequence[Any]) -> tuple[Remaining, ...]:

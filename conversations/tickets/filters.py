@@ -251,6 +251,24 @@ def number_of(
     return count_of(matching(tickets, query, counting=True))
 
 
+# Parameters that mean the same at any time and to anybody, and have few values.
+_SETTLED = {
+    *PageQuery._declared_fields,
+    "order_by",
+    "view",
+    "status",
+    "priority",
+    "channel_source",
+    "snoozed",
+    "unread",
+}
+
+
+def is_settled(query: dict[str, Any]) -> bool:
+    """Whether a validated `TicketListQuery` always asks for the same in the same words."""
+    return query.keys() <= _SETTLED
+
+
 def matching(
     tickets: TicketQuerySet, query: dict[str, Any], *, counting: bool = False
 ) -> TicketQuerySet:
@@ -337,12 +355,19 @@ _CONDITIONS: dict[str, Callable[[Any], Q]] = {
 _NARROWING = {"emails", "search", *_CONDITIONS}
 
 
-def sorted_by(tickets: TicketQuerySet, order_by: str) -> tuple[TicketQuerySet, Order]:
+def order_named(order_by: str) -> Order:
     column = order_by.removeprefix("-")
     options: dict[str, bool] = COLUMNS[column]
     if column == "priority":
-        tickets, column = tickets.annotate(priority_rank=_PRIORITY_RANK), "priority_rank"
-    return tickets, Order(column, descending=order_by.startswith("-"), **options)
+        column = "priority_rank"
+    return Order(column, descending=order_by.startswith("-"), **options)
+
+
+def ranked(tickets: TicketQuerySet, order: Order) -> TicketQuerySet:
+    """The tickets with what they are to be sorted by."""
+    if order.column == "priority_rank":
+        return tickets.annotate(priority_rank=_PRIORITY_RANK)
+    return tickets
 
 
 _PRIORITY_RANK = Case(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.utils.functional import SimpleLazyObject
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -18,8 +19,9 @@ from conversations.events.actors import Actor
 from conversations.models import SavedView, Ticket, TicketQuerySet
 from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
 from conversations.tickets import bulk, verbs
-from conversations.tickets.filters import matching, number_of, sorted_by
+from conversations.tickets.filters import is_settled, matching, number_of, order_named, ranked
 from conversations.tickets.serializers import (
+    SHOWN_COLUMNS,
     BulkAssignSerializer,
     BulkStatusSerializer,
     BulkTagsSerializer,
@@ -27,6 +29,7 @@ from conversations.tickets.serializers import (
     NewTicketSerializer,
     TagsAction,
     TicketSerializer,
+    rows_with_customers,
     with_customers,
 )
 from conversations.widget import polls
@@ -176,19 +179,24 @@ class TicketViewSet(TicketEndpoint):
 
     @extend_schema(responses=page_of(TicketSerializer))
     def list(self, request: Request) -> Response:
-        all_tickets = Ticket.objects.in_project(self.project_id)
-        tickets, order = sorted_by(matching(all_tickets, self.query), self.query["order_by"])
+        order = order_named(self.query["order_by"])
+        tickets = Ticket.objects.in_project(self.project_id)
+        # Neither is made where the statement is known already.
+        listed: Any = SimpleLazyObject(lambda: ranked(matching(tickets, self.query), order))
+        counted: Any = SimpleLazyObject(lambda: number_of(tickets, self.project_id, self.query))
         page = paginate(
-            tickets,
+            listed,
             order=order,
             query=self.query,
             request=request,
             # A view that was changed meanwhile is another list.
             scope=f"tickets:{self.project_id}:{self.view_filters}",
             adding=TicketQuerySet.with_assignee,
-            counted=number_of(all_tickets, self.project_id, self.query),
+            counted=counted,
+            columns=SHOWN_COLUMNS,
+            is_settled=is_settled(self.query),
         )
-        return Response(page.body(with_customers(self.project_id, page.rows)))
+        return Response(page.body(rows_with_customers(self.project_id, page.rows)))
 
     @extend_schema(request=NewTicketSerializer, responses={201: TicketSerializer})
     def create(self, request: Request) -> Response:

@@ -14,6 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.db.backends.postgresql import base
+from psycopg.types.datetime import TimestamptzLoader
 
 from rest import leases
 
@@ -64,6 +65,13 @@ class ImpatientConnection(psycopg.Connection[Any]):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": ImpatientConnection.connect})
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        cursor = super().create_cursor(name)
+        # psycopg's own, which is in C and gives UTC on a connection of that zone, as Django
+        # makes them. Django's is in Python, and took a sixth of the time of a list.
+        cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        return cursor
 
     def is_usable(self) -> bool:
         """Looked at before a request's first query; it need not wait for a whole statement."""
