@@ -113,8 +113,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """A cursor for statements whose text is always the same.
 
         PostgreSQL plans such a statement once for each connection, where it would take several
-        times as long to plan it as to find a row by its key. Through a pooler, where the
-        next statement may come to another connection, it plans each.
+        times as long to plan it as to find a row by its key; and again after each ANALYZE, so
+        that a plan made for an empty table is not kept for a full one. Through a pooler, where
+        the next statement may come to another connection, it plans each.
         """
         self.close_if_health_check_failed()
         self.ensure_connection()
