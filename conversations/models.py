@@ -30,6 +30,7 @@ from conversations.webhooks.models import Delivery as Delivery
 from conversations.webhooks.models import Webhook as Webhook
 from projects.models import Project, Role, User, address_key, new_uuid
 from rest.json import JSONField, are_same
+from rest.statements import every
 
 
 class Status(models.TextChoices):
@@ -350,12 +351,16 @@ def load_assignee_names(tickets: Sequence[Ticket]) -> None:
     emails: dict[Any, str] = {}
     names: dict[Any, str] = {}
     if user_ids:
-        emails = dict(User.objects.filter(pk__in=user_ids).values_list("pk", "email"))
+        emails = dict(every(_EMAILS, [list(user_ids)]))
     if role_ids:
-        names = dict(Role.objects.filter(pk__in=role_ids).values_list("pk", "name"))
+        names = dict(every(_ROLE_NAMES, [list(role_ids)]))
     for ticket in tickets:
         ticket.assignee_email = emails.get(ticket.assignee_user_id)
         ticket.assignee_role_name = names.get(ticket.assignee_role_id)
+
+
+_EMAILS = "SELECT id, email FROM projects_user WHERE id = ANY(%s::bigint[])"
+_ROLE_NAMES = "SELECT id, name FROM projects_role WHERE id = ANY(%s)"
 
 
 class MessageQuerySet(models.QuerySet["Message"]):

@@ -21,7 +21,7 @@ from rest_framework.request import Request
 
 from rest.exceptions import invalid
 from rest.fields import QueryInteger, QueryParameters
-from rest.statements import fetch_named
+from rest.rows import fetch_named
 
 Row = TypeVar("Row", bound=Model)
 _PLACE_PARAMETERS = ("limit", "offset", "cursor")

@@ -1,117 +1,104 @@
-"""Rows as tuples: each value is what a model's field would have read."""
+"""Statements that PostgreSQL plans once for each connection."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
 
+import psycopg
 import pytest
-from django.db import connection, transaction
-from django.db.backends.postgresql.psycopg_any import register_tzloader
+from django.db import DatabaseError, connection
 
-from conversations.tickets.filters import TicketListQuery
-from projects.models import Project
-from rest import statements
-from rest.json import JSONField, timestamp
-from rest.statements import fetch, fetch_named
+from conversations.models import Ticket
+from rest.postgresql.base import PLAN_AFTER
+from rest.statements import update
+from tests.api import ApiClient
+from tests.conftest import MakeTicket
 
-MOMENTS = (
-    "0001-01-01 00:00:00+00",
-    "0987-06-05 04:03:02.000001+00",
-    "1899-12-31 23:59:59.999999+00",
-    "1970-01-01 00:00:00+00",
-    "2026-03-29 01:30:00.5+00",
-    "2026-03-29 03:30:00+02",
-    "2038-01-19 03:14:08.000010+00",
-    "9999-12-31 23:59:59.999999+00",
-)
-JSON = (
-    "null",
-    '"text"',
-    '"\\u00dc\\n\\ud83d\\ude00"',
-    "[true, false, null]",
-    '{"whole": 1, "float": 1.0, "tiny": 5e-324, "long": 0.1234567890123456789012345678901234}',
-    '{"most": 9223372036854775807, "least": -9223372036854775808}',
-    '{"beyond": 9223372036854775808, "below": -9223372036854775809, "u64": 18446744073709551615}',
-    '{"very large": 1e300, "deep": {"list": [1e308, -1e308]}}',
-    '{"digits in a text": "18446744073709551616"}',
-)
+ChangeType = Callable[[str], None]
 
 
-@pytest.mark.parametrize("text", MOMENTS)
-def test_a_moment_is_read_as_django_reads_it(text: str) -> None:
-    [[ours]] = fetch("SELECT %s::timestamptz", [text])
+@pytest.fixture(autouse=True)
+def new_connection() -> Iterator[None]:
+    """On which nothing is planned yet, and of which nothing is left."""
+    connection.close()
+    yield
+    connection.close()
 
+
+@pytest.fixture
+def change_type() -> Iterator[ChangeType]:
+    """Gives a column of tickets another type, as a migration of a newer release would."""
+    parameters = {**connection.get_connection_params(), "context": None}
+    parameters.pop("cursor_factory")
+
+    def change(type_: str) -> None:
+        with psycopg.connect(**parameters) as other:
+            other.execute(
+                f"ALTER TABLE conversations_ticket ALTER COLUMN channel_detail TYPE {type_}"
+            )
+
+    yield change
+    change("varchar(64)")
+
+
+def planned() -> int:
     with connection.cursor() as cursor:
-        register_tzloader(UTC, cursor)
-        cursor.execute("SELECT %s::timestamptz", [text])
-        [theirs] = cursor.fetchone()
-    assert (ours, ours.tzinfo) == (theirs, theirs.tzinfo) == (datetime.fromisoformat(text), UTC)
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements")
+        return int(cursor.fetchone()[0])
 
 
-def test_a_cursor_on_the_server_reads_moments_in_utc(project: Project) -> None:
-    with transaction.atomic():
-        [moment] = Project.objects.filter(pk=project.pk).values_list("created_at").iterator()
-
-    assert (moment[0], moment[0].tzinfo) == (project.created_at, UTC)
+def read_often(reader: ApiClient, url: str) -> None:
+    for _ in range(PLAN_AFTER + 1):
+        assert reader.get(url).status_code == 200
 
 
-@pytest.mark.parametrize("text", MOMENTS)
-def test_a_moment_is_written_with_microseconds_and_z(text: str) -> None:
-    moment = datetime.fromisoformat(text).astimezone(UTC)
-
-    assert timestamp(moment) == f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+@pytest.fixture
+def ticket_url(make_ticket: MakeTicket, tickets_url: str) -> str:
+    return f"{tickets_url}/{make_ticket()['ticket_number']}"
 
 
-def test_a_moment_of_another_zone_is_written_in_utc() -> None:
-    moment = datetime(2026, 1, 1, 0, 30, tzinfo=timezone(timedelta(hours=5, minutes=45)))
+def test_what_is_asked_again_and_again_is_planned_once(reader: ApiClient, ticket_url: str) -> None:
+    read_often(reader, ticket_url)
 
-    assert timestamp(moment) == "2025-12-31T18:45:00.000000Z"
-
-
-@pytest.mark.parametrize("text", JSON)
-def test_json_is_read_as_the_field_reads_it(text: str) -> None:
-    [[ours, stored]] = fetch("SELECT value, value::text FROM (SELECT %s::jsonb AS value)", [text])
-
-    # By their repr: to Python 1 and 1.0 and true are equal.
-    assert repr(ours) == repr(JSONField().from_db_value(stored, None, connection))
+    assert planned() == 1
 
 
-def test_a_null_is_none() -> None:
-    assert fetch("SELECT NULL::jsonb, NULL::timestamptz", []) == [(None, None)]
+def test_nothing_is_planned_for_later_through_a_pooler(
+    reader: ApiClient, ticket_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What PgBouncer tells its clients: a number of its own.
+    monkeypatch.setattr(psycopg.ConnectionInfo, "backend_pid", 1)
+    connection.close()
+
+    read_often(reader, ticket_url)
+
+    assert planned() == 0
 
 
-def test_named_rows_have_the_columns_that_are_asked_for(project: Project) -> None:
-    [row] = fetch_named(lambda: Project.objects.filter(pk=project.pk), ("name", "id"))
+def test_reading_goes_on_when_a_column_gets_another_type(
+    reader: ApiClient, ticket_url: str, change_type: ChangeType
+) -> None:
+    read_often(reader, ticket_url)
 
-    assert (row.id, row.name, len(row)) == (project.pk, "Shop", 2)
+    change_type("varchar(80)")
 
-
-def test_what_can_not_be_found_is_not_asked_for() -> None:
-    assert fetch_named(Project.objects.none, ("id",)) == []
-
-
-def test_a_statement_is_written_once_and_asked_anew(project: Project) -> None:
-    kept_as = uuid4()
-    fetch_named(lambda: Project.objects.filter(pk=project.pk), ("name",), kept_as=kept_as)
-    Project.objects.filter(pk=project.pk).update(name="Renamed")
-
-    def never() -> Any:
-        raise AssertionError("The statement is known already.")
-
-    assert fetch_named(never, ("name",), kept_as=kept_as) == [("Renamed",)]
+    assert reader.get(ticket_url).status_code == 200
 
 
-def test_few_statements_are_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statements, "_MOST_KEPT", 3)
+def test_changing_goes_on_when_a_column_gets_another_type(
+    writer: ApiClient, ticket_url: str, change_type: ChangeType
+) -> None:
+    for number in range(PLAN_AFTER + 1):
+        writer.patch(ticket_url, {"escalation_reason": f"{number}"})
 
-    for _ in range(10):
-        fetch_named(Project.objects.all, ("id",), kept_as=uuid4())
+    change_type("varchar(80)")
+    changed = writer.patch(ticket_url, {"escalation_reason": "more"})
 
-    assert len(statements._kept) <= 3
+    assert changed.json()["escalation_reason"] == "more"
 
 
-def test_a_query_is_read_with_the_fields_that_matter_to_it() -> None:
-    given = TicketListQuery(data={"status": "new", "unknown": "1"})
+def test_a_row_that_is_gone_can_not_be_updated(make_ticket: MakeTicket) -> None:
+    ticket: Any = Ticket.objects.get(pk=make_ticket()["id"])
+    Ticket.objects.filter(pk=ticket.pk).delete()
 
-    assert list(given.fields) == ["offset", "cursor", "status"]
-    assert TicketListQuery().fields.keys() == TicketListQuery._declared_fields.keys()
+    with pytest.raises(DatabaseError, match="no row"):
+        update(ticket, ["priority"])

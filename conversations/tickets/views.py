@@ -1,8 +1,6 @@
 """Tickets over HTTP."""
 
-import functools
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +18,7 @@ from conversations.models import SavedView, Ticket, TicketQuerySet
 from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
 from conversations.tickets import bulk, verbs
 from conversations.tickets.filters import is_settled, matching, number_of, order_named, ranked
+from conversations.tickets.finding import find_ticket
 from conversations.tickets.serializers import (
     SHOWN_COLUMNS,
     BulkAssignSerializer,
@@ -37,11 +36,9 @@ from projects.models import User
 from projects.views import ProjectEndpoint
 from rest import conditional
 from rest.exceptions import invalid
-from rest.fields import UUID_FORM, QueryFlag, QueryParameters, StrictObject
+from rest.fields import QueryFlag, QueryParameters, StrictObject
 from rest.pagination import base_url, paginate
 from rest.schema import EmptyBodySerializer, page_of, with_example
-
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class RetrieveQuery(QueryParameters):
@@ -98,32 +95,6 @@ class TicketEndpoint(ProjectEndpoint):
         body = with_customers(self.project_id, [ticket])[0]
         tag = conditional.etag(ticket.version, body)
         return conditional.answer(self.request, body, tag, status=status, headers=headers)
-
-
-def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
-    """The project's ticket with this UUID or number; raises NotFound."""
-    found: Iterable[Ticket] = []
-    if UUID_FORM.fullmatch(named):
-        found = Ticket.objects.raw(_find_sql("pk", lock=lock), [project_id, UUID(named)])
-    elif _NUMBER.fullmatch(named):
-        found = Ticket.objects.raw(_find_sql("ticket_number", lock=lock), [project_id, int(named)])
-    ticket = next(iter(found), None)
-    if ticket is None:
-        raise NotFound("There is no such ticket.")
-    if lock:
-        ticket.load_assignee_names()
-    return ticket
-
-
-@functools.cache
-def _find_sql(by: str, *, lock: bool) -> str:
-    """The statement for any project and any ticket, which the ORM takes a while to write."""
-    tickets = Ticket.objects.in_project(1)
-    tickets = tickets.select_for_update() if lock else tickets.with_assignee()
-    wanted: Any = UUID(int=2) if by == "pk" else 2
-    sql, parameters = tickets.filter(**{by: wanted}).query.sql_with_params()
-    assert parameters == (1, wanted)
-    return str(sql)
 
 
 class TicketViewSet(TicketEndpoint):

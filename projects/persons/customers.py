@@ -9,7 +9,7 @@ from uuid import UUID
 
 from projects.models import Person, names_in
 from rest.json import timestamp
-from rest.statements import fetch
+from rest.rows import fetch
 
 _MACHINE_ID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}|[0-9a-zA-Z]{20,}")
 
