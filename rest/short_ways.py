@@ -37,15 +37,16 @@ class Answer:
 class ShortWay:
     """Answers a GET whose path matches; or None, which sends it the whole way.
 
-    `path` is one that matches: all others get the same headers. `answer` gets the WSGI
-    environment and the match. It asks nothing but Redis, writes nothing, and knows no rule of
+    `answer` gets the WSGI environment and the match. It writes nothing, and knows no rule of
     its own: whatever is the case but the plain one, a wrong key as much as a missing value, is
-    left to the whole way, and so is what raises.
+    left to the whole way, and so is what raises. `path` is one that matches: all others get the
+    same headers. `methods` are those that the path has.
     """
 
-    path: str
     pattern: re.Pattern[str]
     answer: Callable[[dict[str, Any], re.Match[str]], Answer | None]
+    path: str
+    methods: str
 
 
 def with_short_ways(application: WSGIApplication, ways: Sequence[ShortWay]) -> WSGIApplication:
@@ -64,9 +65,8 @@ def with_short_ways(application: WSGIApplication, ways: Sequence[ShortWay]) -> W
                 # There it happens once more, and becomes the answer that clients know.
                 answer = None
             if answer is not None:
-                usual = usual_headers(
-                    way.path, environ["wsgi.url_scheme"], environ.get("HTTP_ORIGIN")
-                )
+                scheme, origin = environ["wsgi.url_scheme"], environ.get("HTTP_ORIGIN")
+                usual = usual_headers(way.path, way.methods, scheme, origin)
                 own = {
                     "Content-Length": str(len(answer.body)),
                     "X-Request-ID": request_id,
@@ -113,7 +113,9 @@ def _is_allowed(host: str, *settings: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=1000)
-def usual_headers(path: str, scheme: str, origin: str | None) -> tuple[tuple[str, str], ...]:
+def usual_headers(
+    path: str, methods: str, scheme: str, origin: str | None
+) -> tuple[tuple[str, str], ...]:
     """What the endpoint and the middlewares around it give every answer, from them themselves."""
     environ = {
         "REQUEST_METHOD": "GET",
@@ -123,11 +125,11 @@ def usual_headers(path: str, scheme: str, origin: str | None) -> tuple[tuple[str
     }
     if origin is not None:
         environ["HTTP_ORIGIN"] = origin
-    whole: Any = _bare_answer
+
+    def bare_answer(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(content_type="application/json", headers={"Allow": methods})
+
+    whole: Any = bare_answer
     for middleware in (XFrameOptionsMiddleware, SecurityMiddleware, CorsMiddleware):
         whole = middleware(whole)
     return tuple(whole(WSGIRequest(environ)).items())
-
-
-def _bare_answer(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(content_type="application/json", headers={"Allow": "GET, HEAD"})

@@ -113,6 +113,60 @@ def test_every_unread_count_is_that_of_the_whole_way(
     assert short[0][2] == (403 if scope == "person:read" else 200)
 
 
+@pytest.mark.parametrize("scope", ["ticket:read", "ticket:write", "*", "person:read"])
+def test_every_ticket_is_that_of_the_whole_way(
+    project: Project,
+    neighbour: Project,
+    client_for: ClientFor,
+    make_ticket: MakeTicket,
+    writer: ApiClient,
+    scope: str,
+    caplog: Any,
+) -> None:
+    headers = client_for(project, scope).headers
+    tickets = tickets_url_of(project)
+    known, sender, stranger = (
+        make_ticket(distinct_id="ada"),
+        make_ticket(distinct_id="nobody", email_from="Ada@example.com"),
+        make_ticket(distinct_id="nobody"),
+    )
+    persons = f"/api/projects/{project.pk}/persons"
+    ada = {"distinct_ids": ["ada"], "properties": {"email": "ada@example.com", "n": 2**53}}
+    assert client_for(project, "*").post(persons, ada).status_code == 201
+    assert writer.patch(f"{tickets}/{known['id']}", {"tags": ["a"]}).status_code == 200
+    foreign = client_for(neighbour, "*").post(tickets_url_of(neighbour), {}).json()
+    url = f"{tickets}/{known['id']}"
+    spellings: list[Spelling] = [
+        *((f"{tickets}/{ticket['id']}", headers) for ticket in (known, sender, stranger)),
+        *(
+            (f"{tickets}/{name}", headers)
+            for name in (known["ticket_number"], 0, 7, "007", "1" * 9)
+        ),
+        *((f"{tickets}/{name}", headers) for name in (known["id"].upper(), "x", "-" * 36)),
+        (f"{tickets}/{foreign['id']}", headers),
+        *((f"{tickets_url_of(neighbour)}/{x['id']}", headers) for x in (foreign, known)),
+        *((url + end, headers) for end in ("/", "?", "?mark_read=false", "?x=1", "//")),
+        (url.replace("projects", "environments"), headers),
+        (url.replace(str(project.pk), "@current"), headers),
+        (url, {}),
+        *(
+            (url, {**headers, **more})
+            for more in (
+                {"if-none-match": "*"},
+                {"if-none-match": '"2"'},
+                {"host": "elsewhere.example.com"},
+                {"origin": "https://shop.example.com"},
+                {"cookie": "sessionid=none"},
+            )
+        ),
+    ]
+    answers(spellings, whole=False, caplog=caplog)
+
+    short = answers(spellings, whole=False, caplog=caplog)
+    assert short == answers(spellings, whole=True, caplog=caplog)
+    assert short[0][2] == (403 if scope == "person:read" else 200)
+
+
 def test_every_poll_is_that_of_the_whole_way(
     project: Project, browser: Browser, poll_url: str, caplog: Any
 ) -> None:
@@ -201,6 +255,29 @@ def test_a_hit_needs_no_route(
     response = reader.client.get(unread_count_url, headers=reader.headers)
 
     assert (response.status_code, response.json()) == (200, {"count": 1})
+
+
+def test_a_ticket_that_is_read_needs_no_route(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str, request: Any
+) -> None:
+    url = f"{tickets_url}/{make_ticket()['id']}"
+    first = reader.get(url)
+    request.getfixturevalue("no_routes")
+
+    again = reader.client.get(url, headers=reader.headers)
+
+    assert (again.status_code, again.content) == (200, first.content)
+
+
+def test_who_reads_a_ticket_with_unread_messages_has_read_it(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str, unread_count_url: str
+) -> None:
+    assert reader.get(unread_count_url).json() == {"count": 0}
+    url = f"{tickets_url}/{make_ticket(message='Hi')['id']}"
+    assert reader.get(unread_count_url).json() == {"count": 1}
+
+    assert reader.get(url).json()["unread_team_count"] == 0
+    assert reader.get(unread_count_url).json() == {"count": 0}
 
 
 def test_an_idle_poll_needs_no_route(browser: Browser, poll_url: str, no_routes: None) -> None:
@@ -322,11 +399,13 @@ def test_a_poll_is_refused_while_conversations_are_disabled(
     assert [browser.get(poll_url).status_code for _ in range(2)] == [403] * 2
 
 
-def test_a_key_that_has_called_too_often_waits_for_the_count(
-    reader: ApiClient, warm: None, unread_count_url: str, settings: Any
+@pytest.mark.parametrize("path", ["unread_count", "1"])
+def test_a_key_that_has_called_too_often_waits(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str, settings: Any, path: str
 ) -> None:
+    make_ticket()
     settings.RATE_LIMIT = parse_rates(["3/minute"])
 
-    statuses = [reader.get(unread_count_url).status_code for _ in range(4)]
+    statuses = [reader.get(f"{tickets_url}/{path}").status_code for _ in range(4)]
 
-    assert (statuses[0], statuses[-1]) == (200, 429)
+    assert statuses == [200, 200, 200, 429]

@@ -73,10 +73,11 @@ def _fields() -> dict[str, Any]:
 
 
 IDLE_POLL = ShortWay(
-    "/api/conversations/v1/widget/messages/00000000-0000-0000-0000-000000000000",
     re.compile(
         r"/api/conversations/v1/widget/messages/"
         r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/?"
     ),
     _answer,
+    path="/api/conversations/v1/widget/messages/00000000-0000-0000-0000-000000000000",
+    methods="GET, HEAD",
 )
