@@ -3,7 +3,6 @@
 import copy
 import re
 from collections.abc import Iterable
-from copy import deepcopy
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -88,13 +87,11 @@ class QueryParameters(StrictObject):
         gives two or three of thirty, and each is copied for it."""
         if not hasattr(self, "initial_data"):
             return super().get_fields()
-        return deepcopy(
-            {
-                name: field
-                for name, field in self._declared_fields.items()
-                if name in self.initial_data or field.required or field.default is not empty
-            }
-        )
+        return {
+            name: _copied(field)
+            for name, field in self._declared_fields.items()
+            if name in self.initial_data or field.required or field.default is not empty
+        }
 
 
 class Text(serializers.CharField):
