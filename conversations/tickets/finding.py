@@ -13,6 +13,7 @@ from projects.persons import person_json
 from rest.fields import UUID_FORM
 from rest.statements import Columns, first
 
+_OF_REQUEST = "conversations.ticket"
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _TO_CHANGE = """
 SELECT {ticket} FROM conversations_ticket WHERE project_id = %s AND {name} = %s FOR UPDATE
@@ -53,6 +54,16 @@ def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
         ticket.load_assignee_names()
     else:
         _add_what_is_shown(ticket, row[len(ticket_columns()) :])
+    return ticket
+
+
+def find_to_show(environ: dict[str, Any], project_id: int, named: str) -> Ticket:
+    """The ticket that a request only reads, looked up by whoever asks for it first."""
+    asked = (project_id, named)
+    found = environ.get(_OF_REQUEST)
+    if found is None or found[0] != asked:
+        found = environ[_OF_REQUEST] = (asked, find_ticket(project_id, named, lock=False))
+    ticket: Ticket = found[1]
     return ticket
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import close_old_connections
 
 from conversations import unread
-from conversations.tickets.finding import find_ticket
+from conversations.tickets.finding import find_to_show
 from conversations.tickets.serializers import with_customers
 from projects import authentication, keys
 from projects.keys import KeyRecord
@@ -36,7 +36,7 @@ def _retrieve(environ: dict[str, Any], path: re.Match[str]) -> Answer | None:
         return None
     # As before each request, so that a connection that is gone is found out.
     close_old_connections()
-    ticket = find_ticket(api_key.project_id, path[2], lock=False)
+    ticket = find_to_show(environ, api_key.project_id, path[2])
     if ticket.unread_team_count:
         return None
     body = dumps(with_customers(api_key.project_id, [ticket])[0])

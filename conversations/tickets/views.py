@@ -18,7 +18,7 @@ from conversations.models import SavedView, Ticket, TicketQuerySet
 from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
 from conversations.tickets import bulk, verbs
 from conversations.tickets.filters import is_settled, matching, number_of, order_named, ranked
-from conversations.tickets.finding import find_ticket
+from conversations.tickets.finding import find_ticket, find_to_show
 from conversations.tickets.serializers import (
     SHOWN_COLUMNS,
     BulkAssignSerializer,
@@ -56,10 +56,12 @@ class TicketEndpoint(ProjectEndpoint):
     ticket: Ticket
 
     def find(self) -> None:
-        if "id" in self.kwargs:
-            self.ticket = find_ticket(
-                self.project_id, self.kwargs["id"], lock=self.request.method not in ("GET", "HEAD")
-            )
+        if "id" not in self.kwargs:
+            return
+        if self.request.method in ("GET", "HEAD"):
+            self.ticket = find_to_show(self.request.META, self.project_id, self.kwargs["id"])
+        else:
+            self.ticket = find_ticket(self.project_id, self.kwargs["id"], lock=True)
 
     @property
     def actor(self) -> Actor:

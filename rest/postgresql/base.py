@@ -95,7 +95,7 @@ class DatabaseOperations(operations.DatabaseOperations):
     def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> Any:
         """For whoever looks at what was asked; of a planned statement the driver keeps nothing."""
         if isinstance(cursor, PlannedCursor):
-            return sql
+            return psycopg.ClientCursor(cursor.connection).mogrify(sql, params)
         return super().last_executed_query(cursor, sql, params)
 
 
