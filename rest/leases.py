@@ -273,7 +273,8 @@ def run(script: str, keys: Sequence[str], *arguments: Any) -> Any:
 
     Over a connection that is this thread's own, since the pool asks the system before each
     command whether the connection still is one. Here its end shows when it is used, and the
-    command is tried once more on a new one, as the settings say for all.
+    command is tried once more on a new one, as the settings say for all. The pool does not
+    count it: threads come and go, and what they had goes with them.
     """
     return call(
         lambda redis: _ask(redis.connection_pool, "EVAL", script, len(keys), *keys, *arguments)
@@ -287,7 +288,8 @@ def _ask(pool: Any, *command: Any) -> Any:
     connection = getattr(_own, "connection", None)
     # A process that was forked must not speak on its parent's.
     if connection is None or _own.pool is not pool or connection.pid != os.getpid():
-        _own.pool, _own.connection = pool, (connection := pool.make_connection())
+        connection = pool.connection_class(**pool.connection_kwargs)
+        _own.pool, _own.connection = pool, connection
 
     def ask() -> Any:
         connection.send_command(*command)

@@ -5,7 +5,8 @@ as well, since the tests' clients pass what a request to the web server passes.
 """
 
 import logging
-import os
+import subprocess
+import sys
 from ipaddress import ip_network
 from typing import Any
 
@@ -22,6 +23,8 @@ from rest.rates import parse_rates
 from tests.api import ApiClient, FrontClient
 from tests.conftest import ClientFor, MakeTicket, tickets_url_of
 from tests.routes import with_routes
+from tests.service import service_environment
+from tests.threads import InBackground
 from tests.widget import WIDGET, Browser
 
 # They tell one request from the other.
@@ -331,15 +334,41 @@ def test_what_nobody_can_read_in_redis_is_an_error_as_on_the_whole_way(
     assert (response.status_code, response.json()["code"]) == (500, "error")
 
 
-def test_a_forked_process_asks_redis_over_a_connection_of_its_own() -> None:
+_FORKED = """
+import django, os
+django.setup()
+from rest import leases
+leases.run("return 1", [])
+if os.fork() == 0:
     leases.run("return 1", [])
+    os._exit(leases._own.connection.pid != os.getpid())
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
 
-    child = os.fork()
-    if child == 0:
-        leases.run("return 1", [])
-        os._exit(leases._own.connection.pid != os.getpid())
 
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def test_a_forked_process_asks_redis_over_a_connection_of_its_own(database: None) -> None:
+    environment = {**service_environment(), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(
+        [sys.executable, "-c", _FORKED],
+        env=environment,
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == b"0\n"
+
+
+def test_threads_that_have_ended_leave_no_connection_to_redis_behind() -> None:
+    """They are as many as a web process has in some hours: it ends those that are idle."""
+    redis = get_redis_connection("default")
+    before = len(redis.client_list())
+
+    for _ in range(150):
+        with InBackground(leases.run, "return 1", []) as asked:
+            assert asked.result() == 1
+
+    assert len(redis.client_list()) < before + 20
 
 
 def test_behind_a_proxy_the_scheme_is_that_of_the_client(
