@@ -53,6 +53,8 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
         websockets=False,
         workers=settings.WEB_WORKERS,
         blocking_threads=settings.WEB_THREADS,
+        # The longest that there is: each new thread connects to PostgreSQL and Redis anew.
+        blocking_threads_idle_timeout=600,
         # Connections, idle ones included, count against the back pressure (backlog / workers), so
         # a low value would lock new clients out while the old ones keep theirs open.
         backlog=1024,

@@ -281,15 +281,30 @@ def run(script: str, keys: Sequence[str], *arguments: Any) -> Any:
     )
 
 
-_own = threading.local()
+class _Connection:
+    """A thread's own. It ends with the thread, not when garbage is collected next."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool, self.pid = pool, os.getpid()
+        self.redis = pool.connection_class(**pool.connection_kwargs)
+
+    def __del__(self) -> None:
+        self.redis.disconnect()
+
+
+class _Own(threading.local):
+    connection: _Connection | None = None
+
+
+_own = _Own()
 
 
 def _ask(pool: Any, *command: Any) -> Any:
-    connection = getattr(_own, "connection", None)
+    own = _own.connection
     # A process that was forked must not speak on its parent's.
-    if connection is None or _own.pool is not pool or connection.pid != os.getpid():
-        connection = pool.connection_class(**pool.connection_kwargs)
-        _own.pool, _own.connection = pool, connection
+    if own is None or own.pool is not pool or own.pid != os.getpid():
+        own = _own.connection = _Connection(pool)
+    connection = own.redis
 
     def ask() -> Any:
         connection.send_command(*command)

@@ -117,7 +117,7 @@ def take(
     value: a caller whom nobody knows leaves nothing behind. With `own`, that value is
     JSON: its `limits`, pairs of quota and seconds, replace the others, and the names of
     all are `own:id:seconds` with its `id`. Without Redis the call is let through, and
-    nothing is read.
+    nothing is read. A call whose answer from Redis is lost on the way is counted twice.
     """
     wanted = [[_key(limit.name), limit.quota, limit.seconds] for limit in limits]
     arguments = [orjson.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]

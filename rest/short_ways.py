@@ -2,6 +2,7 @@
 
 import functools
 import io
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,14 +13,18 @@ from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIRequest
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.security import SecurityMiddleware
+from rest_framework.exceptions import APIException
 
 from rest.bodies import WSGIApplication
 from rest.paths import canonical_path
 from rest.proxies import see_through_proxies
 from rest.request_id import log_answer, loggable_path, named
+
+logger = logging.getLogger(__name__)
 
 # Longer ones are not remembered, but go the whole way.
 _LONGEST_HOST, _LONGEST_ORIGIN = 255, 300
@@ -61,9 +66,11 @@ def with_short_ways(application: WSGIApplication, ways: Sequence[ShortWay]) -> W
             see_through_proxies(environ)
             try:
                 answer = way.answer(environ, match)
-            except Exception:
+            except Exception as exc:
                 # There it happens once more, and becomes the answer that clients know.
                 answer = None
+                if not isinstance(exc, APIException | DatabaseError):
+                    logger.warning("A short way failed, and the whole one is gone", exc_info=True)
             if answer is not None:
                 scheme, origin = environ["wsgi.url_scheme"], environ.get("HTTP_ORIGIN")
                 usual = usual_headers(way.path, way.methods, scheme, origin)
@@ -94,8 +101,8 @@ def _is_for_us(environ: dict[str, Any]) -> bool:
     host, origin = environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN", "")
     if not 0 < len(host) <= _LONGEST_HOST or len(origin) > _LONGEST_ORIGIN:
         return False
-    if settings.SESSION_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):
-        # The session's middleware may want to take it back.
+    if environ.get("HTTP_COOKIE"):
+        # The middlewares of sessions and forms look at theirs, and say so in the answer.
         return False
     return _is_allowed(host, tuple(settings.ALLOWED_HOSTS), settings.DEBUG)
 

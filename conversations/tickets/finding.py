@@ -5,6 +5,8 @@ import re
 from typing import Any
 from uuid import UUID
 
+from django.db import OperationalError
+from psycopg import errors
 from rest_framework.exceptions import NotFound
 
 from conversations.models import Ticket
@@ -58,13 +60,24 @@ def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
 
 
 def find_to_show(environ: dict[str, Any], project_id: int, named: str) -> Ticket:
-    """The ticket that a request only reads, looked up by whoever asks for it first."""
+    """The ticket that a request only reads, looked up by whoever asks for it first.
+
+    What took PostgreSQL too long is not tried again, but raised once more.
+    """
     asked = (project_id, named)
-    found = environ.get(_OF_REQUEST)
-    if found is None or found[0] != asked:
-        found = environ[_OF_REQUEST] = (asked, find_ticket(project_id, named, lock=False))
-    ticket: Ticket = found[1]
-    return ticket
+    if _OF_REQUEST not in environ or environ[_OF_REQUEST][0] != asked:
+        found: Ticket | OperationalError
+        try:
+            found = find_ticket(project_id, named, lock=False)
+        except OperationalError as exc:
+            if not isinstance(exc.__cause__, errors.QueryCanceled | errors.LockNotAvailable):
+                raise
+            found = exc
+        environ[_OF_REQUEST] = (asked, found)
+    found = environ[_OF_REQUEST][1]
+    if isinstance(found, OperationalError):
+        raise found
+    return found
 
 
 def _add_what_is_shown(ticket: Ticket, shown: Any) -> None:

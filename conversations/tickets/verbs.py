@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
+from psycopg import errors
+from rest_framework.exceptions import PermissionDenied
 
 from conversations import unread
 from conversations.events import verbs as events
@@ -26,6 +28,7 @@ from conversations.tickets.finding import ticket_columns
 from conversations.tickets.serializers import load_persons
 from conversations.widget import polls
 from projects.models import new_uuid
+from projects.permissions import NO_ACCESS
 from rest.json import timestamp
 from rest.statements import first, insert, update
 
@@ -80,7 +83,13 @@ def open_ticket(
         # So that the others do not wait for this query, either.
         load_persons(project_id, [ticket])
         ticket.ticket_number = NextTicketNumber(project_id)
-        insert(ticket)
+        try:
+            insert(ticket)
+        except IntegrityError as exc:
+            if isinstance(exc.__cause__, errors.NotNullViolation):
+                # There is no number, since the project has just been deleted.
+                raise PermissionDenied(NO_ACCESS) from exc
+            raise
         happened = [events.of_ticket(EventType.TICKET_CREATED, ticket, actor=actor)]
         if opening is not None:
             created = EventType.MESSAGE_CREATED
