@@ -100,6 +100,13 @@ SET priority = %(priority)s, version = version + 1,
     updated_at = greatest(now(), updated_at + interval '1 microsecond')
 WHERE project_id = %(project)s AND id = %(id)s
 """
+_STATUS = """
+UPDATE conversations_ticket
+SET status = CASE status WHEN 'open' THEN 'pending' ELSE 'open' END, version = version + 1,
+    updated_at = greatest(now(), updated_at + interval '1 microsecond')
+WHERE project_id = %(project)s AND id = %(id)s
+RETURNING json_build_object('status', status)::text
+"""
 _CREATE = """
 INSERT INTO conversations_ticket (
     id, project_id, ticket_number, channel_source, distinct_id, status, priority,
@@ -181,6 +188,16 @@ def _patch(project: str, ticket_id: str, *, priority: str) -> bytes:
         return _asked(_TICKET_EVENT, values)
 
 
+def _status(project: str, ticket_id: str) -> bytes:
+    return _asked(_STATUS, {"project": int(project), "id": ticket_id})
+
+
+def _status_without_totals(project: str, ticket_id: str) -> bytes:
+    """The totals of the project are wrong afterwards: one that nobody asks for them."""
+    values = {"project": int(project), "id": ticket_id}
+    return _asked(_STATUS, values, settings="-c session_replication_role=replica")
+
+
 def _create(
     project: str,
     *,
@@ -220,6 +237,8 @@ _ANSWERS: dict[str, Callable[..., bytes]] = {
     "list": _list,
     "ticket": _ticket,
     "patch": _patch,
+    "status": _status,
+    "status_without_totals": _status_without_totals,
     "create": _create,
     "message": _message,
 }
@@ -236,17 +255,20 @@ def _words(project: str, text: str) -> list[str]:
     return [f"{project}:{word}" for word in set(text.lower().split())]
 
 
-def _asked(statement: str, values: dict[str, Any]) -> bytes:
-    [answer] = _connection().execute(statement.encode(), values).fetchone()  # type: ignore[misc]  # (there is a row)
+def _asked(statement: str, values: dict[str, Any], *, settings: str = "") -> bytes:
+    [answer] = _connection(settings).execute(statement.encode(), values).fetchone()  # type: ignore[misc]  # (there is a row)
     return bytes(answer.encode())
 
 
-def _connection() -> psycopg.Connection[Any]:
-    """One for each thread."""
-    if not hasattr(_local, "connection"):
-        _local.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
-    connection: psycopg.Connection[Any] = _local.connection
-    return connection
+def _connection(settings: str = "") -> psycopg.Connection[Any]:
+    """One for each thread, and for the settings of the server that it has."""
+    if not hasattr(_local, "connections"):
+        _local.connections = {}
+    connections: dict[str, psycopg.Connection[Any]] = _local.connections
+    if settings not in connections:
+        url = os.environ["DATABASE_URL"]
+        connections[settings] = psycopg.connect(url, autocommit=True, options=settings)
+    return connections[settings]
 
 
 def main() -> None:

@@ -215,7 +215,8 @@ def _ticket(number: int) -> bytes:
 def widget_poll(servers: Servers, world: World) -> Target:
     token = world.neighbour.public_token
     asked = [request("GET", path, token=token) for path in world.neighbour.polls]
-    return Target(servers.service, asked, lambda body: body["messages"] == [])
+    # As of a widget that is open: what it asks is kept for sixty polls.
+    return Target(servers.service, asked, lambda body: body["messages"] == [], each_is_cached=True)
 
 
 # --- The references that cost next to nothing --------------------------------

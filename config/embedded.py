@@ -390,8 +390,12 @@ class Server:
             return
         self.pause()
         self._process.kill()
-        for pid in processes_in(self.home, self.name):
-            _signal(pid, signal.SIGKILL)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        # One that waits for the disk ends only after that.
+        while (left := processes_in(self.home, self.name)) and time.monotonic() < deadline:
+            for pid in left:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(0.01)
         self._process.wait()
         self._forget_process()
 

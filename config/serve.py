@@ -4,6 +4,8 @@ Then it accepts nothing more, finishes the requests that it has, and ends.
 """
 
 import argparse
+import gc
+import importlib
 import os
 import signal
 import sys
@@ -51,6 +53,8 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
         websockets=False,
         workers=settings.WEB_WORKERS,
         blocking_threads=settings.WEB_THREADS,
+        # The longest that there is: each new thread connects to PostgreSQL and Redis anew.
+        blocking_threads_idle_timeout=600,
         # Connections, idle ones included, count against the back pressure (backlog / workers), so
         # a low value would lock new clients out while the old ones keep theirs open.
         backlog=1024,
@@ -64,6 +68,10 @@ def serve(target: str, *, host: str | None = None, port: int | None = None) -> N
         # There the processes leave their numbers for each other. The library looks at the
         # variable when it is imported, which each of them does for itself.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        # The workers are forked, so what is imported here is there for all of them: they start
+        # sooner, and share its memory as long as the collector of garbage leaves it alone.
+        importlib.import_module(target.partition(":")[0])
+        gc.freeze()
         server.serve()
 
 

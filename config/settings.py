@@ -106,6 +106,8 @@ CACHES = {
             "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT,
             "SOCKET_TIMEOUT": REDIS_TIMEOUT,
             "CONNECTION_POOL_KWARGS": {
+                # The library's own limit is 100, and a process may have 256 threads.
+                "max_connections": 1000,
                 # One more try, on a new connection, covers a server that was restarted.
                 # A timeout is not tried again: the caller has waited long enough.
                 "retry": Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
@@ -161,7 +163,6 @@ MIDDLEWARE = [
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "rest.page_policy.PagePolicyMiddleware",
-    "conversations.tickets.shortcut.UnreadCountShortcut",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "rest.paths.CanonicalPathMiddleware",
     # Refuses foreign hosts, and gives answers their length.

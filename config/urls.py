@@ -16,6 +16,8 @@ from rest.docs import DocsView, RedocView, SchemaView
 from rest.views import api_error_response
 
 urlpatterns = [
+    # Django tries one after the other: what is called most often comes first.
+    path("api/projects/<str:project_id>/conversations/", include("conversations.urls")),
     path(
         "api/projects/<str:project_id>",
         ProjectViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
@@ -23,7 +25,6 @@ urlpatterns = [
     path("api/projects/<str:project_id>/", include("projects.members.urls")),
     path("api/projects/<str:project_id>/", include("conversations.persons.urls")),
     path("api/projects/<str:project_id>/", include("conversations.webhooks.urls")),
-    path("api/projects/<str:project_id>/conversations/", include("conversations.urls")),
     path("api/conversations/v1/widget/", include("conversations.widget.urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),

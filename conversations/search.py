@@ -10,9 +10,11 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, F, Func
+from django.db.models import BooleanField, F, Func, IntegerField, QuerySet
 
 from conversations.models import Ticket, TicketQuerySet
+from projects.models import Project
+from rest.pagination import count_of
 from rest.words import Lexemes, folded, words
 
 # Among a million tickets it is about here that a page costs the same either way: by
@@ -90,6 +92,17 @@ class Search:
         if self.number is not None or self.rare is not None:
             return self.among(tickets)
         return tickets.filter(_Indexed(self.project_id, self.words))
+
+    def number_among_all(self, tickets: TicketQuerySet) -> QuerySet[Any, int]:
+        """The query for how many match, where `tickets` are all of the project.
+
+        Their rows, and a hash to look them up in, are not needed then: what is found
+        by the indexes of lexemes is counted itself.
+        """
+        if self.number is None and (self.rare is None or len(self.words) == 1):
+            number = _Number(self.project_id, self.words)
+            return Project.objects.filter(pk=self.project_id).values_list(number, flat=True)
+        return count_of(self.among(tickets))
 
     @cached_property
     def rare(self) -> str | None:
@@ -186,10 +199,42 @@ class _Indexed(_Condition):
     """
 
     def condition(self, pk: str, search: str) -> tuple[str, list[Any]]:
-        hits, params = f"SELECT id FROM ({_HITS}) h", [self.any_of_them] * 2  # noqa: S608  (constants of ours)
-        if len(self.queries) > 1:
-            every = ["bool_or(ts_match_vq(search, %s::tsquery))"] * len(self.queries)
-            hits += f" GROUP BY id HAVING {' AND '.join(every)}"
-            params += self.queries
+        hits, params = _with_all(self.any_of_them, self.queries)
         found = f"SELECT unnest(ARRAY({hits})) WHERE pg_backend_pid() > 0"
         return f"({pk} IN ({found})) IS TRUE", params
+
+
+class _Number(Func):
+    """How many tickets of the project have all words, by the indexes alone.
+
+    DISTINCT here always sorts, and so do the tickets with several words: a hash of
+    as many ids as the planner did not expect takes several times as long (measured:
+    1.0 s of processor time for 2.3 million hits, against 0.2 to sort them).
+    """
+
+    output_field = IntegerField()
+
+    def __init__(self, project_id: int, looked_for: list[str]) -> None:
+        super().__init__()
+        self.queries = [_query(project_id, [word]) for word in looked_for]
+        self.any_of_them = _query(project_id, looked_for)
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:  # type: ignore[override]  # (with the parameters as a list)
+        hits, params = _with_all(self.any_of_them, self.queries)
+        return f"(SELECT count(DISTINCT id) FROM ({hits}) found)", params  # noqa: S608  (constants of ours)
+
+
+def _with_all(any_of_them: str, queries: list[str]) -> tuple[str, list[Any]]:
+    """The ids of the tickets that have all words; for a single word some more than once."""
+    params = [any_of_them] * 2
+    if len(queries) == 1:
+        return f"SELECT id FROM ({_HITS}) h", params  # noqa: S608  (constants of ours)
+    # What is sorted is an id with an answer for each word, and no lexemes.
+    names = [f"has_{place}" for place in range(len(queries))]
+    has = ", ".join(f"ts_match_vq(search, %s::tsquery) AS {name}" for name in names)
+    every = " AND ".join(f"bool_or({name})" for name in names)
+    sql = (
+        f"SELECT id FROM (SELECT id, {has} FROM ({_HITS}) h ORDER BY id) looked"  # noqa: S608  (constants of ours)
+        f" GROUP BY id HAVING {every}"
+    )
+    return sql, [*queries, *params]

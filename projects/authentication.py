@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
@@ -20,21 +19,17 @@ BAD_KEYS = 60
 _BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
 
 
-def bearer_key(request: HttpRequest) -> str | None:
-    """The key that the request has, if there can be such a key."""
-    bearer = _BEARER.fullmatch(request.META.get("HTTP_AUTHORIZATION", ""))
-    return bearer[1] if bearer and key_format.is_well_formed(bearer[1]) else None
+def bearer_digest(environ: dict[str, Any]) -> str | None:
+    """The digest of the key that a request has, if there can be such a key."""
+    bearer = _BEARER.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
+    if bearer is None or not key_format.is_well_formed(bearer[1]):
+        return None
+    return key_format.digest(bearer[1])
 
 
-def look_up(
-    request: HttpRequest, key: str, also: Sequence[str]
-) -> tuple[KeyRecord | None, Verdict]:
-    """See `keys.look_up`; done, and counted, once for a request that somebody asks it of twice."""
-    known: tuple[KeyRecord | None, Verdict] | None = getattr(request, "api_key", None)
-    if known is None:
-        known = keys.look_up(key_format.digest(key), also)
-        request.api_key = known  # type: ignore[attr-defined]  # (as its `user` is attached)
-    return known
+def ask(environ: dict[str, Any], digest: str, also: Sequence[str]) -> Verdict:
+    """See `keys.ask`; done, and counted, once for a request that somebody asks it of twice."""
+    return limits.once(environ, lambda: keys.ask(digest, also))
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -47,11 +42,12 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[None, KeyRecord] | None:
         if "HTTP_AUTHORIZATION" not in request.META:
             return None
-        key = bearer_key(request._request)
-        if key is None:
+        digest = bearer_digest(request.META)
+        if digest is None:
             raise AuthenticationFailed("Invalid API key.")
         view: Any = request.parser_context["view"]
-        api_key, verdict = look_up(request._request, key, view.cached_with_key())
+        asked = ask(request.META, digest, view.cached_with_key())
+        api_key, verdict = keys.look_up(digest, asked)
         if api_key is None:
             # Of a key that is well formed, so that somebody may be trying many.
             tried = Limit(f"bad-keys:{client_network(request._request)}", BAD_KEYS, 60)

@@ -50,29 +50,43 @@ class KeyRecord:
         )
 
 
-def look_up(digest: str, also: Sequence[str] = ()) -> tuple[KeyRecord | None, Verdict]:
+def ask(digest: str, also: Sequence[str] = ()) -> Verdict:
+    """Whether the key with this digest may call now, with its record and the values of `also`.
+
+    Of what Redis has, in one round trip. Only a key that is known is counted.
+    """
+    # By the key's id, since a new secret, or two at once, are no second quota.
+    unnamed = [Limit("", quota, seconds) for quota, seconds in _everybodys()]
+    return limits.take(unnamed, reading=[_cache_key(digest), *also], own="key")
+
+
+def known(digest: str, asked: Verdict) -> KeyRecord | None:
+    """The live key that was found by `ask`."""
+    record = asked.values.get(_cache_key(digest))
+    return _live(record) if record else None
+
+
+def look_up(digest: str, asked: Verdict) -> tuple[KeyRecord | None, Verdict]:
     """The live key with this digest, or None; and whether it may call now.
 
-    With the verdict come the cached values of the keys `also`. All of it is one round
-    trip to Redis when the key's record is there; otherwise one more, and a query. Only
-    a key that is known is counted. Without Redis, the query alone.
+    `asked` is what `ask` has found. Nothing more when the key's record is there; otherwise
+    another round trip to Redis, and a query. Without Redis, the query alone.
     """
     cache_key = _cache_key(digest)
-    everybodys = [(rate.quota, rate.seconds) for rate in settings.RATE_LIMIT]
-    # By the key's id, since a new secret, or two at once, are no second quota.
-    unnamed = [Limit("", quota, seconds) for quota, seconds in everybodys]
-    verdict = limits.take(unnamed, reading=[cache_key, *also], own="key")
-    known = verdict.values.get(cache_key)
-    record = known or leases.fill(cache_key, lambda: _load(digest), lifetime_ms=_LIFETIME_MS)
-    api_key = _decode(record) if record else None
-    if api_key is None or api_key.is_expired():
-        return None, verdict
+    if asked.values.get(cache_key):
+        return known(digest, asked), asked
+    record = leases.fill(cache_key, lambda: _load(digest), lifetime_ms=_LIFETIME_MS)
+    api_key = _live(record) if record else None
     # Without Redis nothing is read; that the call is let through has been counted then.
-    if known is None and verdict.values:
-        own = everybodys if api_key.limits is None else api_key.limits
-        named = [Limit(f"key:{api_key.id}:{s}", q, s) for q, s in own]
-        verdict = replace(limits.take(named), values=verdict.values)
-    return api_key, verdict
+    if api_key is None or not asked.values:
+        return api_key, asked
+    own = _everybodys() if api_key.limits is None else api_key.limits
+    named = [Limit(f"key:{api_key.id}:{s}", q, s) for q, s in own]
+    return api_key, replace(limits.take(named), values=asked.values)
+
+
+def _everybodys() -> list[tuple[int, int]]:
+    return [(rate.quota, rate.seconds) for rate in settings.RATE_LIMIT]
 
 
 def forget(*digests: str) -> None:
@@ -152,6 +166,7 @@ def _pair(rate: str) -> tuple[int, int]:
     return parsed.quota, parsed.seconds
 
 
-def _decode(value: bytes) -> KeyRecord:
-    fields = orjson.loads(value)
-    return KeyRecord(**{**fields, "scopes": tuple(fields["scopes"])})
+def _live(record: bytes) -> KeyRecord | None:
+    fields = orjson.loads(record)
+    api_key = KeyRecord(**{**fields, "scopes": tuple(fields["scopes"])})
+    return None if api_key.is_expired() else api_key

@@ -6,7 +6,7 @@ import re
 import secrets
 import uuid
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -323,11 +323,12 @@ NAME_PROPERTIES = (
 )
 
 
-def names_in(properties: dict[str, Any]) -> list[str]:
+def names_in(properties: dict[str, Any]) -> Iterator[str]:
     """What the properties call a person, the best first; what is empty names nobody."""
-    values = [properties.get(name) for name in NAME_PROPERTIES]
-    texts = [str(value) for value in values if type(value) in (str, int, float)]
-    return [text for text in texts if text.strip()]
+    for name in NAME_PROPERTIES:
+        value = properties.get(name)
+        if type(value) in (str, int, float) and (text := str(value)).strip():
+            yield text
 
 
 class NamesField(SearchVectorField):  # type: ignore[type-arg]  # (generic in the stubs alone)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from projects.keys import KeyRecord
 from projects.models import Membership
 
-_NO_ACCESS = "You do not have access to this project."
+NO_ACCESS = "You do not have access to this project."
 
 
 class MayActOnProject(BasePermission):
@@ -26,7 +26,7 @@ class MayActOnProject(BasePermission):
         if isinstance(api_key, KeyRecord):
             view.project_id = api_key.project_id
             if named not in ("@current", str(view.project_id)):
-                raise PermissionDenied(_NO_ACCESS)
+                raise PermissionDenied(NO_ACCESS)
         elif request.user is not None and request.user.is_authenticated:
             view.project_id = _project_of_agent(request.user.pk, named)
         else:
@@ -48,7 +48,7 @@ def _project_of_agent(user_id: int, named: str) -> int:
     else:
         project_ids = []
     if len(project_ids) != 1:
-        raise PermissionDenied(_NO_ACCESS)
+        raise PermissionDenied(NO_ACCESS)
     return project_ids[0]
 
 

@@ -15,7 +15,12 @@ _TAGS = re.compile(r'\s*(?:(W/)?"([\x21\x23-\x7e]*)"\s*(?:,|$))')
 
 def etag(version: int, body: Any) -> str:
     """A strong tag: the version that a change moves, and a digest of all that is shown."""
-    return f'"{version}.{hashlib.sha256(dumps(body)).hexdigest()[:20]}"'
+    return etag_of(version, dumps(body))
+
+
+def etag_of(version: int, content: bytes) -> str:
+    """The same of a body that is written out already."""
+    return f'"{version}.{hashlib.sha256(content).hexdigest()[:20]}"'
 
 
 def answer(

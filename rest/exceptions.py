@@ -4,11 +4,13 @@ from psycopg import errors as postgres
 from rest_framework import exceptions, status
 
 # What may go well the second time: the other transaction is through, and a row that it
-# deleted between our check and our commit is refused by the check now.
+# deleted between our check and our commit is refused by the check now. The last one means that
+# a migration has changed the type of a column which a planned statement reads.
 TRY_AGAIN = (
     postgres.DeadlockDetected,
     postgres.SerializationFailure,
     postgres.ForeignKeyViolation,
+    postgres.FeatureNotSupported,
 )
 
 

@@ -1,5 +1,6 @@
 """Serializer fields that take a value as what it is, and refuse what merely resembles it."""
 
+import copy
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from rest.json import timestamp
 
@@ -26,6 +28,16 @@ def unknown_names(names: Iterable[str], detail: str, code: str) -> dict[str, Any
     return {name[:_MAX_NAME]: failure for name in islice(names, MAX_LISTED)}
 
 
+def _copied(field: serializers.Field[Any, Any, Any, Any]) -> Any:
+    """The field, to be bound to a serializer. What it was declared with nobody changes."""
+    if hasattr(field, "child") or isinstance(field, serializers.BaseSerializer):
+        # Others are bound to it.
+        return copy.deepcopy(field)
+    copied = object.__new__(type(field))
+    vars(copied).update(vars(field))
+    return copied
+
+
 class StrictObject(serializers.Serializer[Any]):
     """An object that refuses fields it does not have, by name.
 
@@ -37,6 +49,10 @@ class StrictObject(serializers.Serializer[Any]):
     ignored: tuple[str, ...] = ()
     unknown_code = "unknown_field"
     unknown_detail = "There is no such field."
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Copies of the declared fields, which the framework would make anew for each request."""
+        return {name: _copied(field) for name, field in self._declared_fields.items()}
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {}
@@ -65,6 +81,17 @@ class QueryParameters(StrictObject):
 
     unknown_code = "unknown_parameter"
     unknown_detail = "There is no such parameter."
+
+    def get_fields(self) -> dict[str, Any]:
+        """Of those that are declared the ones that matter to what is to be read: a request
+        gives two or three of thirty, and each is copied for it."""
+        if not hasattr(self, "initial_data"):
+            return super().get_fields()
+        return {
+            name: _copied(field)
+            for name, field in self._declared_fields.items()
+            if name in self.initial_data or field.required or field.default is not empty
+        }
 
 
 class Text(serializers.CharField):

@@ -11,7 +11,10 @@ from django.db import models
 
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, always with microseconds and `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    moment = moment.astimezone(UTC)
+    # In a third of the time that `isoformat` takes; but it leaves out microseconds of zero.
+    text = orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
+    return text if moment.microsecond else f"{text[:-1]}.000000Z"
 
 
 def dumps(value: Any) -> bytes:
@@ -52,11 +55,14 @@ class JSONField(models.JSONField):
     """
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        if value is None:
-            return None
-        if _MAYBE_TOO_LARGE.search(value):
-            return json.loads(value, parse_int=_integer_or_float)
-        return orjson.loads(value)
+        return None if value is None else loads(value)
+
+
+def loads(stored: str) -> Any:
+    """What the text of a jsonb value says."""
+    if _MAYBE_TOO_LARGE.search(stored):
+        return json.loads(stored, parse_int=_integer_or_float)
+    return orjson.loads(stored)
 
 
 def _integer_or_float(digits: str) -> int | float:

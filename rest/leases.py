@@ -14,6 +14,7 @@ Every failure of Redis raises `CacheDown`; who catches it asks the database.
 import atexit
 import contextlib
 import logging
+import os
 import threading
 import time
 import uuid
@@ -85,9 +86,7 @@ def read_or_lease(key: str) -> bytes | Lease:
     if key in _unforgotten:
         raise CacheDown
     mine = uuid.uuid4().hex
-    value, token = call(
-        lambda redis: redis.eval(_READ_OR_LEASE, 2, key, _lease_key(key), mine, LEASE_MS)
-    )
+    value, token = run(_READ_OR_LEASE, [key, _lease_key(key)], mine, LEASE_MS)
     if value is not None:
         return bytes(value)
     return Lease(key, token.decode(), is_mine=token.decode() == mine)
@@ -96,10 +95,7 @@ def read_or_lease(key: str) -> bytes | Lease:
 def store(lease: Lease, value: bytes | int, *, lifetime_ms: int) -> bool:
     """Stores the value unless the key was forgotten since the lease was taken."""
     lease_key = _lease_key(lease.key)
-    stored = call(
-        lambda redis: redis.eval(_STORE, 2, lease.key, lease_key, lease.token, value, lifetime_ms)
-    )
-    return bool(stored)
+    return bool(run(_STORE, [lease.key, lease_key], lease.token, value, lifetime_ms))
 
 
 def fill(key: str, compute: Callable[[], bytes | None], *, lifetime_ms: int) -> bytes | None:
@@ -127,7 +123,7 @@ def fill(key: str, compute: Callable[[], bytes | None], *, lifetime_ms: int) -> 
 
 def give_back(lease: Lease) -> None:
     """Ends a lease under which nothing is to be stored."""
-    call(lambda redis: redis.eval(_GIVE_BACK, 1, _lease_key(lease.key), lease.token))
+    run(_GIVE_BACK, [_lease_key(lease.key)], lease.token)
 
 
 def forget(
@@ -270,6 +266,51 @@ def call(command: Callable[[Any], Any]) -> Any:
         _broken_until = time.monotonic() + _BREAK_SECONDS
         logger.warning("Redis failed; the database answers for %.0f s: %s", _BREAK_SECONDS, exc)
         raise CacheDown from exc
+
+
+def run(script: str, keys: Sequence[str], *arguments: Any) -> Any:
+    """Runs a script, or raises `CacheDown`; see `call`.
+
+    Over a connection that is this thread's own, since the pool asks the system before each
+    command whether the connection still is one. Here its end shows when it is used, and the
+    command is tried once more on a new one, as the settings say for all. The pool does not
+    count it: threads come and go, and what they had goes with them.
+    """
+    return call(
+        lambda redis: _ask(redis.connection_pool, "EVAL", script, len(keys), *keys, *arguments)
+    )
+
+
+class _Connection:
+    """A thread's own. It ends with the thread, not when garbage is collected next."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool, self.pid = pool, os.getpid()
+        self.redis = pool.connection_class(**pool.connection_kwargs)
+
+    def __del__(self) -> None:
+        self.redis.disconnect()
+
+
+class _Own(threading.local):
+    connection: _Connection | None = None
+
+
+_own = _Own()
+
+
+def _ask(pool: Any, *command: Any) -> Any:
+    own = _own.connection
+    # A process that was forked must not speak on its parent's.
+    if own is None or own.pool is not pool or own.pid != os.getpid():
+        own = _own.connection = _Connection(pool)
+    connection = own.redis
+
+    def ask() -> Any:
+        connection.send_command(*command)
+        return connection.read_response()
+
+    return connection.retry.call_with_retry(ask, lambda error: connection.disconnect())
 
 
 # Keys still to be forgotten, each until when (monotonic seconds) it could live.

@@ -8,11 +8,12 @@ draft-ietf-httpapi-ratelimit-headers, version 10.
 """
 
 import contextlib
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from rest import leases, metrics
 from rest.rates import Rate
@@ -96,6 +97,17 @@ class Verdict:
         return {"RateLimit-Policy": ", ".join(policy), "RateLimit": ", ".join(left)}
 
 
+_OF_REQUEST = "rest.limits.verdict"
+
+
+def once(environ: dict[str, Any], look: Callable[[], Verdict]) -> Verdict:
+    """The verdict on a request: looked up, and the call counted, by whoever asks for it first."""
+    if _OF_REQUEST not in environ:
+        environ[_OF_REQUEST] = look()
+    verdict: Verdict = environ[_OF_REQUEST]
+    return verdict
+
+
 def take(
     limits: Sequence[Limit], *, reading: Sequence[str] = (), own: str | None = None
 ) -> Verdict:
@@ -105,14 +117,12 @@ def take(
     value: a caller whom nobody knows leaves nothing behind. With `own`, that value is
     JSON: its `limits`, pairs of quota and seconds, replace the others, and the names of
     all are `own:id:seconds` with its `id`. Without Redis the call is let through, and
-    nothing is read.
+    nothing is read. A call whose answer from Redis is lost on the way is counted twice.
     """
     wanted = [[_key(limit.name), limit.quota, limit.seconds] for limit in limits]
-    arguments = [json.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]
+    arguments = [orjson.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]
     try:
-        wait, values, told = leases.call(
-            lambda redis: redis.eval(_TAKE, len(reading), *reading, *arguments)
-        )
+        wait, values, told = leases.run(_TAKE, reading, *arguments)
     except leases.CacheDown:
         metrics.RATE_LIMIT_FAIL_OPENS.inc()
         return Verdict(0, {})
@@ -124,7 +134,7 @@ def take(
 def give_back(limit: Limit) -> None:
     """Takes back a call that `take` has counted, unless its window has ended meanwhile."""
     with contextlib.suppress(leases.CacheDown):
-        leases.call(lambda redis: redis.eval(_GIVE_BACK, 1, _key(limit.name)))
+        leases.run(_GIVE_BACK, [_key(limit.name)])
 
 
 def _remaining(told: Sequence[Any]) -> tuple[Remaining, ...]:

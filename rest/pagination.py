@@ -21,6 +21,7 @@ from rest_framework.request import Request
 
 from rest.exceptions import invalid
 from rest.fields import QueryInteger, QueryParameters
+from rest.rows import fetch_named
 
 Row = TypeVar("Row", bound=Model)
 _PLACE_PARAMETERS = ("limit", "offset", "cursor")
@@ -116,7 +117,9 @@ def paginate(
     request: Request,
     scope: str,
     adding: Callable[[Any], QuerySet[Row]] | None = None,
-    counted: QuerySet[Row] | None = None,
+    counted: QuerySet[Any, int] | None = None,
+    columns: Sequence[str] = (),
+    is_settled: bool = False,
 ) -> Page[Row]:
     """One page of `rows`, with its count, in one query (two when the page is empty).
 
@@ -124,26 +127,42 @@ def paginate(
     a cursor from another one, or from another order or filter, is refused. Count
     and rows are of one snapshot, so that they agree. `adding` joins what only the
     rows of the page need: in `rows` it would keep PostgreSQL from counting, and
-    from passing over an offset, by an index alone. `counted` are the same rows, found
-    in a way that is better where all of them are wanted.
+    from passing over an offset, by an index alone. `counted` is the query for their
+    number, where another one is better than `count_of(rows)`.
+
+    With `columns` the rows are named tuples of these. `is_settled` says that the same
+    parameters always mean the same statement, so that the one of the first page can be kept,
+    see `fetch_named`; `rows` and `counted` are better lazy then.
     """
-    counted = rows if counted is None else counted
+    counted = count_of(rows) if counted is None else counted
     limit, offset = query["limit"], query["offset"]
-    fingerprint = _fingerprint(request, scope, order)
-    backward, selected = False, rows
+    listed = _listed(request, scope, order)
+    fingerprint = _fingerprint(listed)
+    backward, place = False, None
     if query["cursor"] is not None:
-        backward, value, pk = _open_cursor(query["cursor"], fingerprint)
-        selected = rows.filter(order.beyond(value, pk, backward=backward))
-    elif offset:
-        # A deferred join: only the index is read for the rows that are passed over.
-        keys = rows.order_by(*order.sorting(backward=False)).values("pk")
-        selected = rows.filter(pk__in=keys[offset : offset + limit + 1])
-    total = Func(template="COUNT(*)", output_field=IntegerField())
-    page = selected.order_by(*order.sorting(backward=backward)).annotate(
-        total=Subquery(counted.order_by().values(total=total))
-    )
-    found = list((adding(page) if adding else page)[: limit + 1])
-    count = found[0].total if found else counted.count()  # type: ignore[attr-defined]  # (an annotation of the page)
+        backward, *place = _open_cursor(query["cursor"], fingerprint)
+
+    def page() -> QuerySet[Any]:
+        selected = rows
+        if place:
+            selected = rows.filter(order.beyond(*place, backward=backward))
+        elif offset:
+            # A deferred join: only the index is read for the rows that are passed over.
+            keys = rows.order_by(*order.sorting(backward=False)).values("pk")
+            selected = rows.filter(pk__in=keys[offset : offset + limit + 1])
+        ordered = selected.order_by(*order.sorting(backward=backward))
+        page: QuerySet[Any] = ordered.annotate(total=Subquery(counted))
+        return (adding(page) if adding else page)[: limit + 1]
+
+    found: list[Any]
+    if columns:
+        names = tuple(dict.fromkeys([*columns, "id", order.column, "total"]))
+        is_first = not place and not offset
+        kept_as = (names, listed, limit) if is_settled and is_first else None
+        found = fetch_named(page, names, kept_as=kept_as)
+    else:
+        found = list(page())
+    count = found[0].total if found else next(iter(counted), 0)
     more, found = len(found) > limit, found[:limit]
     if backward:
         found.reverse()
@@ -167,20 +186,34 @@ def paginate(
     return Page(found, count, next_link, previous_link)
 
 
-def _fingerprint(request: Request, scope: str, order: Order) -> str:
+def count_of(rows: QuerySet[Any]) -> QuerySet[Any, int]:
+    """The query for how many rows there are."""
+    return rows.order_by().values_list(_COUNT, flat=True)
+
+
+_COUNT = Func(template="COUNT(*)", output_field=IntegerField())
+
+
+def _listed(request: Request, scope: str, order: Order) -> tuple[Any, ...]:
+    """What list this is: all that decides which rows it has, in which order."""
     filters = sorted(
         (name, value)
         for name, value in request.query_params.items()
         if name not in (*_PLACE_PARAMETERS, "order_by")
     )
-    return hashlib.sha256(repr((scope, order, filters)).encode()).hexdigest()[:16]
+    return scope, order, tuple(filters)
 
 
-def _cursor(fingerprint: str, order: Order, row: Model, *, backward: bool) -> str:
+def _fingerprint(listed: tuple[Any, ...]) -> str:
+    scope, order, filters = listed
+    return hashlib.sha256(repr((scope, order, list(filters))).encode()).hexdigest()[:16]
+
+
+def _cursor(fingerprint: str, order: Order, row: Any, *, backward: bool) -> str:
     value = getattr(row, order.column)
     if isinstance(value, datetime):
         value = value.isoformat()
-    pk = row.pk if isinstance(row.pk, int) else str(row.pk)
+    pk = row.id if isinstance(row.id, int) else str(row.id)
     place = [fingerprint, backward, value, pk]
     return signing.Signer(salt="rest.pagination").sign_object(place)
 

@@ -17,11 +17,16 @@ class CanonicalPathMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        if not path.startswith("/api/") or path == "/api/":
-            return self.get_response(request)
-        path = path.removesuffix("/")
-        request.path = request.path.removesuffix("/")
-        if path.startswith("/api/environments/"):
-            path = "/api/projects/" + path.removeprefix("/api/environments/")
-        request.path_info = path
+        request.path_info = canonical_path(path)
+        if request.path_info != path:
+            request.path = request.path.removesuffix("/")
         return self.get_response(request)
+
+
+def canonical_path(path: str) -> str:
+    if not path.startswith("/api/") or path == "/api/":
+        return path
+    path = path.removesuffix("/")
+    if path.startswith("/api/environments/"):
+        return "/api/projects/" + path.removeprefix("/api/environments/")
+    return path

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -22,20 +23,25 @@ class TrustedProxiesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        trusted: Sequence[Network] = settings.TRUSTED_PROXIES
-        if trusted and _is_in(_address(request.META.get("REMOTE_ADDR", "")), trusted):
-            forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-            for text in reversed(forwarded):
-                address = _address(text)
-                if address is None:
-                    break
-                request.META["REMOTE_ADDR"] = str(address)
-                if not _is_in(address, trusted):
-                    break
-            scheme = request.META.get("HTTP_X_FORWARDED_PROTO", "").split(",")[-1].strip().lower()
-            if scheme in ("http", "https"):
-                request.META["wsgi.url_scheme"] = scheme
+        see_through_proxies(request.META)
         return self.get_response(request)
+
+
+def see_through_proxies(environ: dict[str, Any]) -> None:
+    """Puts the client in the place of the proxies; once more changes nothing."""
+    trusted: Sequence[Network] = settings.TRUSTED_PROXIES
+    if not trusted or not _is_in(_address(environ.get("REMOTE_ADDR", "")), trusted):
+        return
+    for text in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        address = _address(text)
+        if address is None:
+            break
+        environ["REMOTE_ADDR"] = str(address)
+        if not _is_in(address, trusted):
+            break
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")[-1].strip().lower()
+    if scheme in ("http", "https"):
+        environ["wsgi.url_scheme"] = scheme
 
 
 def client_network(request: HttpRequest) -> str:

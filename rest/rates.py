@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_NAMES = {seconds: name for name, seconds in _WINDOWS.items()}
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(second|minute|hour|day)")
 
 
@@ -17,7 +18,7 @@ class Rate:
 
     @property
     def window(self) -> str:
-        return next(name for name, seconds in _WINDOWS.items() if seconds == self.seconds)
+        return _NAMES[self.seconds]
 
     def __str__(self) -> str:
         return f"{self.quota}/{self.window}"

@@ -1,5 +1,6 @@
 """A name for each request: on the answer, in every log line, in error bodies."""
 
+import contextlib
 import functools
 import logging
 import re
@@ -7,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -47,7 +49,7 @@ class PathFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         request = vars(record).pop("request", None)
         if request is not None and record.args and isinstance(record.args, tuple):
-            record.args = (*record.args[:-1], _loggable_path(request))
+            record.args = (*record.args[:-1], _path_of(request))
         return True
 
 
@@ -63,31 +65,50 @@ class RequestIDMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
-        token = _request_id.set(request_id)
         started = time.perf_counter()
-        try:
+        with named(request.META) as request_id:
             response = self.get_response(request)
             response.headers["X-Request-ID"] = request_id
-            _access.info(
-                "%s %s %d",
-                str(request.method)[:20],
-                _loggable_path(request),
-                response.status_code,
-                extra={"duration_ms": round((time.perf_counter() - started) * 1000, 2)},
-            )
+            path = _path_of(request)
+            log_answer(str(request.method)[:20], path, response.status_code, started)
             return response
-        finally:
-            _request_id.reset(token)
 
 
-def _loggable_path(request: HttpRequest) -> str:
+@contextlib.contextmanager
+def named(environ: dict[str, Any]) -> Iterator[str]:
+    """Gives what is logged meanwhile the request's id, and the environment, too.
+
+    So whoever names the request once more finds the same.
+    """
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    request_id = given if _ACCEPTED.fullmatch(given) else uuid.uuid4().hex
+    environ["HTTP_X_REQUEST_ID"] = request_id
+    token = _request_id.set(request_id)
+    try:
+        yield request_id
+    finally:
+        _request_id.reset(token)
+
+
+def log_answer(method: str, path: str, status: int, started: float) -> None:
+    """The line of the access log; `started` is of the clock that counts performance."""
+    duration_ms = round((time.perf_counter() - started) * 1000, 2)
+    _access.info("%s %s %d", method, path, status, extra={"duration_ms": duration_ms})
+
+
+def loggable_path(path: str) -> str:
+    """A path under /api/, without what is neither a word of a route nor an id.
+
+    Somebody may have put a key, an address or a line break where it does not belong.
+    """
+    words = _words(settings.ROOT_URLCONF)
+    parts = path[:_MAX_LOGGED].split("/")
+    return "/".join(part if part in words or _ID.fullmatch(part) else "..." for part in parts)
+
+
+def _path_of(request: HttpRequest) -> str:
     if request.path_info.startswith("/api/"):
-        # Somebody may have put a key, an address or a line break where it does not belong.
-        words = _words(settings.ROOT_URLCONF)
-        parts = request.path_info[:_MAX_LOGGED].split("/")
-        return "/".join(part if part in words or _ID.fullmatch(part) else "..." for part in parts)
+        return loggable_path(request.path_info)
     if request.path_info in ("/livez", "/readyz"):
         return request.path_info
     match = request.resolver_match

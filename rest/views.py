@@ -1,16 +1,18 @@
 """How a request runs through an endpoint, in the order that clients rely on."""
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, NotSupportedError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.exceptions import MethodNotAllowed, ParseError
+from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -63,7 +65,7 @@ class Endpoint(ViewSetMixin, APIView):
         try:
             with transaction.atomic():
                 return self.answer(request)
-        except (OperationalError, IntegrityError) as exc:
+        except (OperationalError, IntegrityError, NotSupportedError) as exc:
             if not isinstance(exc.__cause__, TRY_AGAIN):
                 raise
         with transaction.atomic():
@@ -107,7 +109,7 @@ class Endpoint(ViewSetMixin, APIView):
         }
         for name in _not_utf8(request.META.get("QUERY_STRING", "")):
             failures[name] = [serializers.ErrorDetail("The value is not UTF-8.", "invalid")]
-        if not given and serializer_class is QueryParameters:
+        if not (given or _has_defaults(serializer_class)):
             return {}
         serializer = serializer_class(data=given, context={"view": self})
         if not serializer.is_valid() or failures:
@@ -142,6 +144,13 @@ class Endpoint(ViewSetMixin, APIView):
         if request.META.get(CUT_OFF):
             raise ParseError("The body ends before its end.")
         return request.data
+
+
+@functools.cache
+def _has_defaults(serializer_class: type[QueryParameters]) -> bool:
+    """Whether a query without parameters says something."""
+    fields = serializer_class._declared_fields.values()
+    return any(field.required or field.default is not empty for field in fields)
 
 
 def _join_lists(request: Request, serializer_class: type[QueryParameters]) -> None:

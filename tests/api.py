@@ -8,12 +8,56 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.http import HttpResponse
 from django.test import Client
+from django.test.client import ClientHandler
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+from config.front import with_front
+from rest import short_ways
+
 SCHEMA_FILE = Path(__file__).parent.parent / "openapi.yaml"
+
+
+@receiver(setting_changed)
+def _forget_usual_headers(**changed: Any) -> None:
+    # A process of the service keeps its settings.
+    short_ways.usual_headers.cache_clear()
+
+
+class _Behind(ClientHandler):
+    """The application behind what `config.front` puts before it, as the web server has it."""
+
+    def __call__(self, environ: dict[str, Any]) -> Any:
+        answers: list[Any] = []
+
+        def django(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            answers.append(ClientHandler.__call__(self, environ))
+            return []
+
+        def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+            answers.append(HttpResponse(status=int(status[:3]), headers=dict(headers)))
+            answers[0].wsgi_request = WSGIRequest(environ)
+
+        body = b"".join(with_front(django)(environ, start_response))
+        [response] = answers
+        if body:
+            response.content = body
+        return response
+
+
+class FrontClient(Client):
+    """Django's client, whose requests pass what a request to the web server passes."""
+
+    def __init__(self, **options: Any) -> None:
+        # Without a Host there is no HTTP/1.1; Django's client sends none.
+        super().__init__(HTTP_HOST="testserver", **options)
+        self.handler = _Behind(enforce_csrf_checks=False)
 
 
 class ApiClient:
@@ -22,7 +66,7 @@ class ApiClient:
     def __init__(self, key: str | None = None, **headers: str) -> None:
         self.headers = {"authorization": f"Bearer {key}"} if key else {}
         self.headers |= headers
-        self.client = Client(raise_request_exception=False)
+        self.client: Client = FrontClient(raise_request_exception=False)
 
     def get(self, url: str, /, **query: Any) -> Any:
         return self.request("GET", url, query=query)

@@ -16,7 +16,9 @@ from conversations.models import Message, Ticket
 from projects.models import Membership, Person, Project, Role, User
 from tests.plugin import need_servers_of_our_own
 
-ROWS = "unread-hit,unread-miss-few,list,count,search,retrieve,patch,message,create,widget,start"
+ROWS = (
+    "unread-hit,unread-miss-few,list,count,search,retrieve,patch,message,create,status,widget,start"
+)
 
 
 # One process, as it starts servers of its own; see test_make_run.

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from conversations.management.commands import check_counters
 from conversations.messages.counters import comparisons
 from conversations.models import Message, Ticket
+from conversations.tickets.totals import TicketTotal, projects_with_totals, repair_totals
 from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import ClientFor, MakeTicket, tickets_url_of
@@ -64,8 +65,9 @@ def test_nothing_is_wrong_with_a_ticket_that_only_the_service_has_written(
     writer.post(f"{url}/mark_unread")
     make_ticket()
 
+    totals = {"wrong": 0, "repaired": 0, "listed": []}
     assert check(project) == (
-        {"tickets": 2, "wrong": 0, "repaired": 0, "listed": []},
+        {"tickets": 2, "wrong": 0, "repaired": 0, "listed": [], "totals": totals},
         True,
     )
 
@@ -199,6 +201,7 @@ def test_it_says_in_words_what_is_wrong(project: Project, make_ticket: MakeTicke
     assert lines[0].startswith(f"project {project.pk}, ticket #1: last_message_at should be 2")
     assert "not 2026-11-22T00:00:00.000000Z, unread_team_count should be 1, not 4" in lines[0]
     assert lines[1] == "1 tickets, 1 of them wrong, 0 repaired"
+    assert lines[2:] == ["0 totals wrong, 0 repaired"]
 
 
 def test_of_very_many_only_the_number_is_told(project: Project, tickets: list[Any]) -> None:
@@ -213,6 +216,69 @@ def test_a_project_that_does_not_exist_is_refused() -> None:
     for named in ("0", "nonsense"):
         with pytest.raises(CommandError, match=named):
             call_command("check_counters", "--project", named)
+
+
+# --- Totals by status --------------------------------------------------------
+
+
+def spoil_totals(project: Project, status: str = "open", change: int = 3) -> None:
+    TicketTotal.objects.create(project_id=project.pk, status=status, change=change)
+
+
+def test_a_wrong_total_is_reported_and_left_alone(
+    project: Project, make_ticket: MakeTicket, reader: ApiClient, tickets_url: str
+) -> None:
+    make_ticket(status="open")
+    spoil_totals(project)
+
+    answer, ended_well = check(project)
+
+    wrong = {"project_id": project.pk, "status": "open", "stored": 4, "counted": 1}
+    assert answer["totals"] == {"wrong": 1, "repaired": 0, "listed": [wrong]}
+    assert not ended_well
+    assert reader.get(tickets_url).json()["count"] == 4
+
+
+def test_repair_puts_wrong_totals_right(
+    project: Project, make_ticket: MakeTicket, reader: ApiClient, tickets_url: str
+) -> None:
+    make_ticket(status="open")
+    make_ticket()
+    spoil_totals(project)
+    spoil_totals(project, "new", -1)
+    spoil_totals(project, "resolved", 1)
+
+    answer, ended_well = check(project, "--repair")
+
+    assert ended_well
+    assert (answer["totals"]["wrong"], answer["totals"]["repaired"]) == (3, 3)
+    counts = [reader.get(tickets_url, status=s).json()["count"] for s in ("open", "new")]
+    assert (counts, reader.get(tickets_url).json()["count"]) == ([1, 1], 2)
+    assert check(project)[0]["totals"]["wrong"] == 0
+
+
+def test_what_a_project_has_left_behind_is_found_and_removed(neighbour: Project) -> None:
+    pk = neighbour.pk
+    neighbour.delete()
+    TicketTotal.objects.create(project_id=pk, status="open", change=3)
+
+    assert pk in projects_with_totals()
+    repair_totals(pk)
+
+    assert pk not in projects_with_totals()
+
+
+def test_it_says_in_words_which_totals_are_wrong(project: Project) -> None:
+    spoil_totals(project)
+    out = io.StringIO()
+
+    with pytest.raises(CommandError, match="--repair"):
+        call_command("check_counters", "--project", str(project.pk), stdout=out)
+
+    assert out.getvalue().splitlines()[1:] == [
+        f"project {project.pk}, tickets with status open: should be 0, not 3",
+        "1 totals wrong, 0 repaired",
+    ]
 
 
 # --- Going through many ------------------------------------------------------

@@ -19,10 +19,17 @@ from conversations.models import Ticket
 from projects.models import Project
 from tests.api import ApiClient
 from tests.conftest import MakeTicket
-from tests.service import Service, running_service
+from tests.service import Service, running_service, service_environment
 from tests.threads import InBackground, wait_until_blocked
 
 DOCKERFILE = Path(__file__).parent.parent / "Dockerfile"
+
+
+def test_the_web_server_does_without_aiohttp() -> None:
+    # It would take a tenth of the time in which the server starts.
+    program = "import config.wsgi, config.urls, sys; sys.exit('aiohttp' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", program], env=service_environment(), check=True)
 
 
 def test_a_chunked_body_is_read(service: Service, writer: ApiClient, tickets_url: str) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 
 from conversations.models import Message, Ticket
 from projects.models import Membership, Person, PersonDistinctId, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import MakeTicket, tickets_url_of
 from tests.refusals import failures, refusal
+from tests.threads import InBackground, wait_until_blocked
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -211,6 +213,21 @@ def test_all_failures_are_listed_and_the_first_is_repeated(
     }
     body = response.json()
     assert body["errors"][0] == {name: body[name] for name in ("code", "detail", "attr")}
+
+
+def test_a_ticket_of_a_project_that_is_just_being_deleted_is_refused(
+    writer: ApiClient, tickets_url: str, project: Project
+) -> None:
+    # The key is known, and forgotten only when the project is gone.
+    assert writer.post(tickets_url, {}).status_code == 201
+    with transaction.atomic():
+        Project.objects.get(pk=project.pk).delete()
+        posting = InBackground(writer.post, tickets_url, {"message": "Hi"})
+        wait_until_blocked()
+    with posting:
+        response = posting.result()
+
+    assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
 
 
 def test_what_only_the_service_sets_is_ignored(make_ticket: MakeTicket) -> None:

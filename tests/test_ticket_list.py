@@ -1,8 +1,13 @@
 """GET …/tickets: what is in a list, the filters, and the orders. Walking it: test_pagination.py."""
 
+import json
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from conversations.models import ChannelSource, Status, Ticket
 from projects.models import Membership, Person, PersonDistinctId, Project, Role, User
@@ -320,3 +325,142 @@ def test_reading_and_marking_unread_do_not_move_a_ticket(
 
 def test_every_status_of_the_model_can_be_asked_for(reader: ApiClient, tickets_url: str) -> None:
     assert numbers(reader.get(tickets_url, status=",".join(Status.values))) == []
+
+
+def test_a_row_of_the_list_is_what_retrieving_it_answers(
+    reader: ApiClient, project: Project, tickets_url: str
+) -> None:
+    extremes = {
+        "whole": 1,
+        "float": 1.0,
+        "most": 2**63 - 1,
+        "least": -(2**63),
+        "large": 1e300,
+        "small": 5e-324,
+        "deep": {"list": [None, True, "\N{GRINNING FACE}", "Zo\u00eb", "\u202e"]},
+    }
+    moments = [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1899, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 1, tzinfo=UTC),
+    ]
+    person = Person.objects.create(project=project, properties=extremes, created_at=moments[0])
+    PersonDistinctId.objects.create(project=project, person=person, distinct_id="\u00e4" * 400)
+    ticket = Ticket.objects.create(
+        project=project,
+        ticket_number=2**31 - 1,
+        channel_source=ChannelSource.EMAIL,
+        channel_detail="detail",
+        distinct_id="\u00e4" * 400,
+        identity_verified=False,
+        status=Status.RESOLVED,
+        priority="critical",
+        assignee_role=Role.objects.create(project=project, name="\u200b"),
+        anonymous_traits=extremes,
+        ai_resolved=True,
+        escalation_reason="\n",
+        tags=["a,b", '"', "\\", "null"],
+        sla_due_at=moments[0],
+        snoozed_until=moments[2],
+        session_id="",
+        session_context=extremes,
+        email_subject="",
+        email_from="Ann@Example.org",
+        created_at=moments[0],
+        updated_at=moments[1],
+        resolved_at=moments[2],
+        message_count=2**31 - 1,
+        last_message_at=moments[1],
+        last_message_text="\N{GRINNING FACE}" * 500,
+        unread_customer_count=1,
+    )
+
+    alone = reader.get(f"{tickets_url}/{ticket.pk}", mark_read="false").content
+
+    assert None not in json.loads(alone).values()
+    assert alone in reader.get(tickets_url).content
+
+
+def test_lists_that_are_asked_alike_are_each_projects_own(
+    reader: ApiClient, client_for: ClientFor, neighbour: Project, make_ticket: MakeTicket
+) -> None:
+    make_ticket(status="open")
+    asked = "/api/projects/@current/conversations/tickets?status=open"
+
+    counts = [
+        client.get(asked).json()["count"] for client in (reader, client_for(neighbour, "*"), reader)
+    ]
+
+    assert counts == [1, 0, 1]
+
+
+def test_lists_that_are_asked_in_turn_show_what_each_asks_for(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str
+) -> None:
+    for status in ("new", "open", "open"):
+        make_ticket(status=status)
+    oldest = {"order_by": "ticket_number"}
+
+    for _ in range(2):
+        assert numbers(reader.get(tickets_url, **oldest, limit=1)) == [1]
+        assert numbers(reader.get(tickets_url, **oldest)) == [1, 2, 3]
+        assert numbers(reader.get(tickets_url, **oldest, status="open")) == [2, 3]
+        assert numbers(reader.get(tickets_url, **oldest, status="new")) == [1]
+        assert numbers(reader.get(tickets_url, **oldest, offset=1)) == [2, 3]
+        assert numbers(reader.get(tickets_url, order_by="-ticket_number")) == [3, 2, 1]
+
+
+def test_a_list_that_was_asked_before_shows_what_came_since(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str
+) -> None:
+    make_ticket()
+    reader.get(tickets_url)
+    make_ticket()
+
+    page = reader.get(tickets_url).json()
+
+    assert (page["count"], len(page["results"])) == (2, 2)
+
+
+def test_a_deadline_passes_between_two_lists(
+    reader: ApiClient, make_ticket: MakeTicket, tickets_url: str
+) -> None:
+    due = timezone.now() + timedelta(seconds=0.5)
+    make_ticket(sla_due_at=due.isoformat())
+    before = numbers(reader.get(tickets_url, sla="breached"))
+
+    while timezone.now() <= due:
+        time.sleep(0.05)
+
+    assert before == []
+    assert numbers(reader.get(tickets_url, sla="breached")) == [1]
+
+
+def test_me_is_whoever_asks(project: Project, make_ticket: MakeTicket, tickets_url: str) -> None:
+    ada, bo = (User.objects.create_user(f"{name}-{project.pk}@example.org") for name in "ab")
+    for agent in (ada, bo):
+        Membership.objects.create(project=project, user=agent)
+    make_ticket(assignee={"type": "user", "id": ada.pk})
+
+    def mine(agent: User) -> list[int]:
+        browser = Client()
+        browser.force_login(agent)
+        return numbers(browser.get(tickets_url, {"assignee": "me"}))
+
+    assert (mine(ada), mine(bo)) == ([1], [])
+
+
+def test_a_view_that_was_changed_is_another_list(
+    client_for: ClientFor, project: Project, make_ticket: MakeTicket, tickets_url: str
+) -> None:
+    client = client_for(project, "*")
+    for status in ("new", "open"):
+        make_ticket(status=status)
+    views_url = f"/api/projects/{project.pk}/conversations/views"
+    view = client.post(views_url, {"name": "Mine", "filters": {"status": ["new"]}}).json()
+    shown = [numbers(client.get(tickets_url, view=view["short_id"]))]
+
+    client.patch(f"{views_url}/{view['short_id']}", {"filters": {"status": ["open"]}})
+    shown.append(numbers(client.get(tickets_url, view=view["short_id"])))
+
+    assert shown == [[1], [2]]

@@ -8,6 +8,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from conversations.messages.counters import comparisons
 from conversations.models import Status, Ticket
+from conversations.tickets.totals import wrong_totals
 from projects.models import ApiKey, Project
 from tests.api import ApiClient
 from tests.conftest import tickets_url_of
@@ -133,6 +134,7 @@ class UnreadCounts(RuleBasedStateMachine):
     def the_check_of_the_counters_finds_nothing_wrong(self) -> None:
         for batch in comparisons(project_id=self.project.pk, batch_size=3):
             assert [one for one in batch if one.differing] == []
+        assert wrong_totals(self.project.pk) == []
 
     def _any_message(self, ticket: str, data: Any) -> Any:
         messages = self._ok(self.api.get(f"{self.url}/{ticket}/messages")).json()["results"]

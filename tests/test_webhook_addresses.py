@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conversations.models import Webhook
-from conversations.webhooks import addresses, sender
+from conversations.webhooks import resolver, sender
 from conversations.webhooks.addresses import BadUrl, check_url, is_public
 from projects.models import Project
 from tests.api import ApiClient
@@ -120,7 +120,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
 
     def answer_with(*lists: list[str]) -> list[str]:
         answers[:] = lists
-        monkeypatch.setattr(addresses, "look_up", look_up)
+        monkeypatch.setattr(resolver, "look_up", look_up)
         return asked
 
     return answer_with
@@ -294,7 +294,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(addresses, "look_up", look_up)
+    monkeypatch.setattr(resolver, "look_up", look_up)
     yield let_go
     let_go.set()
 
@@ -339,7 +339,7 @@ def test_a_name_that_is_not_found_in_time_is_a_failure(
     silent: threading.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(addresses, "LOOK_UP_SECONDS", 0.1)
+    monkeypatch.setattr(resolver, "LOOK_UP_SECONDS", 0.1)
 
     error = outcome_of(api, project, make_ticket, "http://hooks.test/")
 

@@ -480,7 +480,7 @@ def test_eight_tabs_of_one_browser_do_not_meet_the_limit_of_polls(
 def test_a_browser_that_asks_without_a_pause_is_told_to_wait(
     browser: Browser, ticket_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conversations.widget.views._POLLS", 3)
+    monkeypatch.setattr("conversations.widget.polls._POLLS", 3)
 
     responses = [browser.poll(ticket_id) for _ in range(4)]
 

@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from conversations.models import Restore, Ticket
-from conversations.widget import restores
+from conversations.widget import polls, restores
 from projects.models import Project
+from rest import leases
 from tests.test_query_plans import TICKETS, Plan, explain, explain_sql, reads, scanned_whole
 from tests.test_query_plans import busy as _busy
 from tests.widget import Browser, identity_hash
@@ -99,6 +100,19 @@ def test_news_of_a_long_conversation_are_read_from_its_end(browser: Browser) -> 
     for plan in plans:
         assert not scanned_whole(plan)
         assert reads(plan, "message_seq_unique") <= 8
+
+
+def test_a_poll_that_misses_the_cache_finds_its_ticket_by_its_id(browser: Browser) -> None:
+    ticket_id = browser.sent()["ticket_id"]
+    last = Ticket.objects.get(pk=ticket_id).last_message_at
+    assert last is not None
+    browser.poll(ticket_id, after=last.isoformat())
+    leases.forget_now([polls.cache_key(ticket_id)])
+
+    plan = explain(captured_of(lambda: browser.poll(ticket_id, after=last.isoformat())))
+
+    assert reads(plan, "conversations_ticket_pkey") == 1
+    assert not scanned_whole(plan)
 
 
 def plans_of(captured: CaptureQueriesContext) -> list[Plan]:

@@ -21,6 +21,7 @@ from conversations.models import Delivery, Message, Ticket
 from conversations.stream import wake
 from conversations.tickets.serializers import load_persons, ticket_json, with_customers
 from rest.json import JSONField, are_same, dumps
+from rest.statements import every
 
 PRUNE_AT_ONCE = 5000
 # What follows from messages, from reading, and from other data than the ticket's own.
@@ -50,11 +51,10 @@ def record(events: Sequence[Event]) -> None:
     rows = [{name: getattr(event, name) for name in _COLUMNS} for event in events]
     if rows:
         project_ids = list({event.project_id for event in events})
-        with connection.cursor() as cursor:
-            cursor.execute(_RECORD, [dumps(rows).decode(), project_ids])
-            (has_webhooks,) = cursor.fetchone()
-            if has_webhooks:
-                ids = [event.pk for event in events]
+        [has_webhooks] = every(_RECORD, [dumps(rows).decode(), project_ids])[0]
+        if has_webhooks:
+            ids = [event.pk for event in events]
+            with connection.cursor() as cursor:
                 cursor.execute(_DELIVER, [project_ids, ids, DELIVERIES_DUE])
         for project_id in project_ids:
             wake.at_commit(project_id)
@@ -85,7 +85,7 @@ SELECT <names>, GREATEST(pg_current_xact_id(), (
 ))
 FROM jsonb_to_recordset(%s::jsonb) AS event(<shape>)
 RETURNING EXISTS (
-    SELECT FROM conversations_webhook WHERE project_id = ANY(%s) AND enabled
+    SELECT FROM conversations_webhook WHERE project_id = ANY(%s::bigint[]) AND enabled
 )
 """
 _RECORD = _RECORD.replace("<names>", ", ".join(_COLUMNS)).replace(

@@ -18,6 +18,7 @@ from conversations.tickets.verbs import PREVIEW_LENGTH, touch
 from conversations.widget import polls
 from projects.models import Project
 from rest.json import are_same
+from rest.statements import insert, update
 
 _SECOND = timedelta(seconds=1)
 
@@ -57,7 +58,7 @@ def post_message(
                 changes["first_reply_seconds"] = (created_at - ticket.created_at) // _SECOND
     changed = set_fields(ticket, changes)
     with transaction.atomic(savepoint=False):
-        message = Message.objects.create(
+        message = Message(
             project_id=ticket.project_id,
             ticket=ticket,
             seq=seq,
@@ -69,7 +70,8 @@ def post_message(
             search=of_message(ticket.project_id, content),
             created_at=created_at,
         )
-        ticket.save(update_fields=[*changed, "updated_at"])
+        insert(message)
+        update(ticket, [*changed, "updated_at"])
         posted = events.of_message(EventType.MESSAGE_CREATED, message, ticket=ticket, actor=actor)
         # Second, as its consequence: that the ticket was reopened or woken.
         events.record([posted, *events.updated({ticket: was}, actor=actor)])

@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BooleanField, Case, F, Func, IntegerField, Q, Value, When
+from django.db.models import BooleanField, Case, F, Func, IntegerField, Q, QuerySet, Value, When
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
@@ -19,10 +19,11 @@ from rest_framework import serializers
 from conversations import search
 from conversations.models import ChannelSource, Priority, Status, TicketQuerySet
 from conversations.tickets.serializers import TagField
+from conversations.tickets.totals import total
 from projects.models import Project, User, address_key
 from rest.dates import read_bound
 from rest.fields import UUID_FORM, CommaList, Identifier, QueryFlag
-from rest.pagination import Order, PageQuery
+from rest.pagination import Order, PageQuery, count_of
 
 MAX_SEARCH = 200
 MAX_BOUND = 40
@@ -237,6 +238,37 @@ class TicketListQuery(PageQuery):
 # --- What they mean ----------------------------------------------------------
 
 
+def number_of(
+    tickets: TicketQuerySet, project_id: int, query: dict[str, Any]
+) -> QuerySet[Any, int]:
+    """The query for how many tickets match, of `tickets`, which are all of the project."""
+    narrowing = _NARROWING & query.keys()
+    if narrowing <= {"status"}:
+        return total(project_id, query.get("status"))
+    if narrowing == {"search"}:
+        wanted: search.Search = query["search"]
+        return wanted.number_among_all(tickets)
+    return count_of(matching(tickets, query, counting=True))
+
+
+# Parameters that mean the same at any time and to anybody, and have few values.
+_SETTLED = {
+    *PageQuery._declared_fields,
+    "order_by",
+    "view",
+    "status",
+    "priority",
+    "channel_source",
+    "snoozed",
+    "unread",
+}
+
+
+def is_settled(query: dict[str, Any]) -> bool:
+    """Whether a validated `TicketListQuery` always asks for the same in the same words."""
+    return query.keys() <= _SETTLED
+
+
 def matching(
     tickets: TicketQuerySet, query: dict[str, Any], *, counting: bool = False
 ) -> TicketQuerySet:
@@ -328,14 +360,23 @@ _CONDITIONS: dict[str, Callable[[Any], Q]] = {
     "tags_all": lambda tags: Q(tags__contains=tags),
     "tags_exclude": lambda tags: ~Q(tags__overlap=tags),
 }
+# What narrows the list; all else in a query is where to look in it.
+_NARROWING = {"emails", "search", *_CONDITIONS}
 
 
-def sorted_by(tickets: TicketQuerySet, order_by: str) -> tuple[TicketQuerySet, Order]:
+def order_named(order_by: str) -> Order:
     column = order_by.removeprefix("-")
     options: dict[str, bool] = COLUMNS[column]
     if column == "priority":
-        tickets, column = tickets.annotate(priority_rank=_PRIORITY_RANK), "priority_rank"
-    return tickets, Order(column, descending=order_by.startswith("-"), **options)
+        column = "priority_rank"
+    return Order(column, descending=order_by.startswith("-"), **options)
+
+
+def ranked(tickets: TicketQuerySet, order: Order) -> TicketQuerySet:
+    """The tickets with what they are to be sorted by."""
+    if order.column == "priority_rank":
+        return tickets.annotate(priority_rank=_PRIORITY_RANK)
+    return tickets
 
 
 _PRIORITY_RANK = Case(

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
+from psycopg import errors
+from rest_framework.exceptions import PermissionDenied
 
 from conversations import unread
 from conversations.events import verbs as events
@@ -22,10 +24,13 @@ from conversations.models import (
     set_fields,
 )
 from conversations.search import SEARCHED, of_message, of_ticket
+from conversations.tickets.finding import ticket_columns
 from conversations.tickets.serializers import load_persons
 from conversations.widget import polls
 from projects.models import new_uuid
+from projects.permissions import NO_ACCESS
 from rest.json import timestamp
+from rest.statements import first, insert, update
 
 PREVIEW_LENGTH = 500
 WAKE_AT_ONCE = 500
@@ -57,14 +62,14 @@ def open_ticket(
     )
     set_fields(ticket, _with_consequences(ticket, fields, now))
     ticket.search = of_ticket(ticket)
-    first = None
+    opening = None
     with transaction.atomic(savepoint=False):
         if message is not None:
             ticket.last_seq = ticket.message_count = ticket.unread_team_count = 1
             ticket.last_message_at, ticket.last_message_text = now, message[:PREVIEW_LENGTH]
             # Before its ticket, whose foreign key is checked at the commit: inserting
             # the ticket locks the project's counter, and every other new ticket waits.
-            first = Message.objects.create(
+            opening = Message(
                 id=message_id or new_uuid(),
                 project_id=project_id,
                 ticket_id=ticket.pk,
@@ -74,14 +79,21 @@ def open_ticket(
                 search=of_message(project_id, message),
                 created_at=now,
             )
+            insert(opening)
         # So that the others do not wait for this query, either.
         load_persons(project_id, [ticket])
         ticket.ticket_number = NextTicketNumber(project_id)
-        ticket.save(force_insert=True)
+        try:
+            insert(ticket)
+        except IntegrityError as exc:
+            if isinstance(exc.__cause__, errors.NotNullViolation):
+                # There is no number, since the project has just been deleted.
+                raise PermissionDenied(NO_ACCESS) from exc
+            raise
         happened = [events.of_ticket(EventType.TICKET_CREATED, ticket, actor=actor)]
-        if first is not None:
+        if opening is not None:
             created = EventType.MESSAGE_CREATED
-            happened.append(events.of_message(created, first, ticket=ticket, actor=actor))
+            happened.append(events.of_message(created, opening, ticket=ticket, actor=actor))
         events.record(happened)
     return ticket
 
@@ -99,7 +111,7 @@ def update_ticket(*, ticket: Ticket, actor: Actor, **fields: Any) -> list[str]:
     changed = change(ticket, fields, timezone.now())
     if changed:
         with transaction.atomic(savepoint=False):
-            ticket.save(update_fields=changed)
+            update(ticket, changed)
             events.record(events.updated({ticket: was}, actor=actor))
     else:
         # The change may have been made by a process that died before it could forget.
@@ -155,12 +167,14 @@ def mark_read(*, ticket_id: Any) -> Ticket | None:
     readers who both saw it would clear the next one as well.
     """
     with transaction.atomic(savepoint=False):
-        rows = Ticket.objects.raw(_MARK_READ, [ticket_id])
-        ticket = next(iter(rows), None)
-        if ticket is not None:
-            # Raw SQL sends no signal.
-            unread.forget(ticket.project_id)
-            ticket.load_assignee_names()
+        columns = ticket_columns()
+        row = first(_MARK_READ.format(ticket=columns.sql), [ticket_id])
+        if row is None:
+            return None
+        ticket = columns.instance(row)
+        # Raw SQL sends no signal.
+        unread.forget(ticket.project_id)
+        ticket.load_assignee_names()
     return ticket
 
 
@@ -168,7 +182,7 @@ _MARK_READ = """
 UPDATE conversations_ticket
 SET team_read_seq = last_seq, unread_team_count = 0, marked_unread = FALSE
 WHERE id = %s
-RETURNING *
+RETURNING {ticket}
 """
 
 

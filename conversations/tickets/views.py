@@ -1,11 +1,10 @@
 """Tickets over HTTP."""
 
-import functools
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from django.utils.functional import SimpleLazyObject
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -18,8 +17,10 @@ from conversations.events.actors import Actor
 from conversations.models import SavedView, Ticket, TicketQuerySet
 from conversations.saved_views.filters import TicketListOrViewQuery, read_with_view
 from conversations.tickets import bulk, verbs
-from conversations.tickets.filters import matching, sorted_by
+from conversations.tickets.filters import is_settled, matching, number_of, order_named, ranked
+from conversations.tickets.finding import find_ticket, find_to_show
 from conversations.tickets.serializers import (
+    SHOWN_COLUMNS,
     BulkAssignSerializer,
     BulkStatusSerializer,
     BulkTagsSerializer,
@@ -27,6 +28,7 @@ from conversations.tickets.serializers import (
     NewTicketSerializer,
     TagsAction,
     TicketSerializer,
+    rows_with_customers,
     with_customers,
 )
 from conversations.widget import polls
@@ -34,11 +36,9 @@ from projects.models import User
 from projects.views import ProjectEndpoint
 from rest import conditional
 from rest.exceptions import invalid
-from rest.fields import UUID_FORM, QueryFlag, QueryParameters, StrictObject
+from rest.fields import QueryFlag, QueryParameters, StrictObject
 from rest.pagination import base_url, paginate
 from rest.schema import EmptyBodySerializer, page_of, with_example
-
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 
 class RetrieveQuery(QueryParameters):
@@ -56,10 +56,12 @@ class TicketEndpoint(ProjectEndpoint):
     ticket: Ticket
 
     def find(self) -> None:
-        if "id" in self.kwargs:
-            self.ticket = find_ticket(
-                self.project_id, self.kwargs["id"], lock=self.request.method not in ("GET", "HEAD")
-            )
+        if "id" not in self.kwargs:
+            return
+        if self.request.method in ("GET", "HEAD"):
+            self.ticket = find_to_show(self.request.META, self.project_id, self.kwargs["id"])
+        else:
+            self.ticket = find_ticket(self.project_id, self.kwargs["id"], lock=True)
 
     @property
     def actor(self) -> Actor:
@@ -95,32 +97,6 @@ class TicketEndpoint(ProjectEndpoint):
         body = with_customers(self.project_id, [ticket])[0]
         tag = conditional.etag(ticket.version, body)
         return conditional.answer(self.request, body, tag, status=status, headers=headers)
-
-
-def find_ticket(project_id: int, named: str, *, lock: bool) -> Ticket:
-    """The project's ticket with this UUID or number; raises NotFound."""
-    found: Iterable[Ticket] = []
-    if UUID_FORM.fullmatch(named):
-        found = Ticket.objects.raw(_find_sql("pk", lock=lock), [project_id, UUID(named)])
-    elif _NUMBER.fullmatch(named):
-        found = Ticket.objects.raw(_find_sql("ticket_number", lock=lock), [project_id, int(named)])
-    ticket = next(iter(found), None)
-    if ticket is None:
-        raise NotFound("There is no such ticket.")
-    if lock:
-        ticket.load_assignee_names()
-    return ticket
-
-
-@functools.cache
-def _find_sql(by: str, *, lock: bool) -> str:
-    """The statement for any project and any ticket, which the ORM takes a while to write."""
-    tickets = Ticket.objects.in_project(1)
-    tickets = tickets.select_for_update() if lock else tickets.with_assignee()
-    wanted: Any = UUID(int=2) if by == "pk" else 2
-    sql, parameters = tickets.filter(**{by: wanted}).query.sql_with_params()
-    assert parameters == (1, wanted)
-    return str(sql)
 
 
 class TicketViewSet(TicketEndpoint):
@@ -176,19 +152,24 @@ class TicketViewSet(TicketEndpoint):
 
     @extend_schema(responses=page_of(TicketSerializer))
     def list(self, request: Request) -> Response:
-        all_tickets = Ticket.objects.in_project(self.project_id)
-        tickets, order = sorted_by(matching(all_tickets, self.query), self.query["order_by"])
+        order = order_named(self.query["order_by"])
+        tickets = Ticket.objects.in_project(self.project_id)
+        # Neither is made where the statement is known already.
+        listed: Any = SimpleLazyObject(lambda: ranked(matching(tickets, self.query), order))
+        counted: Any = SimpleLazyObject(lambda: number_of(tickets, self.project_id, self.query))
         page = paginate(
-            tickets,
+            listed,
             order=order,
             query=self.query,
             request=request,
             # A view that was changed meanwhile is another list.
             scope=f"tickets:{self.project_id}:{self.view_filters}",
             adding=TicketQuerySet.with_assignee,
-            counted=matching(all_tickets, self.query, counting=True),
+            counted=counted,
+            columns=SHOWN_COLUMNS,
+            is_settled=is_settled(self.query),
         )
-        return Response(page.body(with_customers(self.project_id, page.rows)))
+        return Response(page.body(rows_with_customers(self.project_id, page.rows)))
 
     @extend_schema(request=NewTicketSerializer, responses={201: TicketSerializer})
     def create(self, request: Request) -> Response:

@@ -25,8 +25,8 @@ from django.utils import timezone
 from conversations.events.serializers import event_json
 from conversations.events.verbs import DELIVERIES_DUE
 from conversations.webhooks import verbs
-from conversations.webhooks.addresses import Forbidden, NotFoundInTime, Resolver, asker, open_socket
 from conversations.webhooks.models import Delivery
+from conversations.webhooks.resolver import Forbidden, NotFoundInTime, Resolver, asker, open_socket
 from conversations.webhooks.signatures import signature
 from conversations.webhooks.verbs import Outcome
 from rest.json import dumps, timestamp

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 from rest_framework.exceptions import PermissionDenied
@@ -46,6 +48,21 @@ class Caller:
         if lock.session_digest is None or self.session_id is None:
             return False
         return hmac.compare_digest(lock.session_digest, digest_of(self.session_id))
+
+
+def origin_of(headers: Mapping[str, Any]) -> SplitResult | None:
+    """Of which origin the page is that asks; a browser leaves Origin out on a page of ours."""
+    named = headers.get("HTTP_ORIGIN") or headers.get("HTTP_REFERER", "")
+    try:
+        origin = urlsplit(named)
+        # A port that is none is found out only when it is asked for.
+        return origin if origin.hostname and origin.port != 0 else None
+    except ValueError:
+        return None
+
+
+def is_among(page: SplitResult | None, project: PublicProject) -> bool:
+    return page is not None and page.hostname in project.widget_domains
 
 
 def check_identity(project: PublicProject, given: Any) -> None:

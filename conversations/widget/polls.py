@@ -29,11 +29,14 @@ from conversations.models import Message, Ticket
 from conversations.widget.access import Caller, Lock, digest_of
 from rest import leases
 from rest.json import timestamp
+from rest.limits import Limit
 
 # Long, so that of a widget that is open all day only one poll in sixty asks the database.
 _LIFETIME_MS = 300_000
 # How long a poll waits for whoever is writing to the ticket, before it leaves the news to the next.
 _PATIENCE_MS = 1_000
+# An open widget asks 12 times a minute; a few of them may share a session in as many tabs.
+_POLLS = 300
 _TICK = timedelta(microseconds=1)
 _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
@@ -67,6 +70,11 @@ class News:
     unread: int
     messages: Sequence[tuple[Message, datetime]]
     has_more: bool
+
+
+def limits_of(digest: str | None) -> list[Limit]:
+    """How often may poll for whom this digest stands; see `access.digest_of_credentials`."""
+    return [Limit(f"widget:poll:{digest}", _POLLS, 60)] if digest else []
 
 
 def cache_key(ticket_id: UUID | str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 from uuid import UUID
 
 import orjson
@@ -25,6 +25,8 @@ from conversations.widget.access import (
     check_identity,
     digest_of_credentials,
     identified,
+    is_among,
+    origin_of,
 )
 from conversations.widget.errors import add_widget_error
 from conversations.widget.jobs import send_restore_link
@@ -61,8 +63,6 @@ from rest.proxies import client_network
 from rest.views import Endpoint
 
 _SAFE = ("GET", "HEAD")
-# An open widget asks 12 times a minute; a few of them may share a session in as many tabs.
-_POLLS = 300
 
 
 class WidgetEndpoint(Endpoint):
@@ -88,15 +88,16 @@ class WidgetEndpoint(Endpoint):
         given = _credentials(request)
         self.digest = digest_of_credentials(token, given)
         counted = self._counted(request)
-        verdict = limits.take(counted, reading=[known, *self.cached_keys()])
+        reading = [known, *self.cached_keys()]
+        verdict = limits.once(request.META, lambda: limits.take(counted, reading=reading))
         self.seen = verdict.values
         project = tokens.look_up(token, self.seen.get(known)) if token else None
         if project is None or not project.conversations_enabled:
             raise PermissionDenied("The token is not that of a project with conversations.")
         self.project = project
-        origin = _origin(request)
+        origin = origin_of(request.META)
         if project.widget_domains and not (
-            _is_among(origin, project) or _is_the_demos(origin, project, request)
+            is_among(origin, project) or _is_the_demos(origin, project, request)
         ):
             raise PermissionDenied("The widget may not be used on pages of this origin.")
         check_identity(project, given)
@@ -109,7 +110,7 @@ class WidgetEndpoint(Endpoint):
 
     def _counted(self, request: Request) -> list[Limit]:
         if request.method in _SAFE:
-            return [Limit(f"widget:poll:{self.digest}", _POLLS, 60)] if self.digest else []
+            return polls.limits_of(self.digest)
         return write_limits("widget", who=self.digest, network=client_network(request))
 
     def cached_keys(self) -> list[str]:
@@ -181,24 +182,6 @@ def _credentials(request: Request) -> Any:
         return orjson.loads(request._request.body)
     except (ValueError, RequestDataTooBig):
         return {}
-
-
-# --- Pages -------------------------------------------------------------------
-
-
-def _origin(request: Request) -> SplitResult | None:
-    """Of which origin the page is that asks; a browser leaves Origin out on a page of ours."""
-    named = request.META.get("HTTP_ORIGIN") or request.META.get("HTTP_REFERER", "")
-    try:
-        origin = urlsplit(named)
-        # A port that is none is found out only when it is asked for.
-        return origin if origin.hostname and origin.port != 0 else None
-    except ValueError:
-        return None
-
-
-def _is_among(page: SplitResult | None, project: PublicProject) -> bool:
-    return page is not None and page.hostname in project.widget_domains
 
 
 def _is_the_demos(page: SplitResult | None, project: PublicProject, request: Request) -> bool:
@@ -341,8 +324,8 @@ class RestoreRequestView(WidgetEndpoint):
         The answer is the same, and takes the same time, if there are none.
         """
         body = self.read_widget_body(request, WidgetRestoreWishSerializer)
-        origin, page = _origin(request), restores.page_of(body["request_url"])
-        is_here = _is_among(page, self.project) or (
+        origin, page = origin_of(request.META), restores.page_of(body["request_url"])
+        is_here = is_among(page, self.project) or (
             _is_the_demos(page, self.project, request)
             and page is not None
             and page.path == reverse("demo")

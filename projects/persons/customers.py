@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from projects.models import Person, names_in
 from rest.json import timestamp
+from rest.rows import fetch
 
 _MACHINE_ID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}|[0-9a-zA-Z]{20,}")
 
@@ -14,10 +17,10 @@ _MACHINE_ID = re.compile(r"[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}|[0-9a-
 # By hand, since every answer with a ticket asks this, and the ORM took longer to write it down
 # than PostgreSQL to answer it. Of several persons with one address the oldest has it.
 _PERSONS = """
-SELECT id, project_id, properties, claimed, is_identified, created_at, ARRAY(
+SELECT id, ARRAY(
     SELECT distinct_id FROM projects_persondistinctid WHERE person_id = projects_person.id
     ORDER BY id
-) AS distinct_ids
+), properties, created_at, is_identified, claimed
 FROM projects_person WHERE id IN (<known>) ORDER BY created_at, id
 """
 _BY_DISTINCT_ID = """
@@ -53,40 +56,62 @@ def find_customers(
 
     Nobody has an address who merely claims it: others write from there.
     """
-    addresses = sorted(set(emails))
-    parameters = [project_id, sorted(set(distinct_ids))]
+    names, addresses = sorted(set(distinct_ids)), sorted(set(emails))
+    if not names and not addresses:
+        return Customers({}, {})
+    parameters = [project_id, names]
     known = _BY_DISTINCT_ID
     if addresses:
         known += _BY_ADDRESS.replace("<addresses>", ", ".join([_ADDRESS] * len(addresses)))
         parameters += [project_id, *addresses]
     by_distinct_id: dict[str, dict[str, Any]] = {}
     by_email: dict[str, dict[str, Any]] = {}
-    for person in Person.objects.raw(_PERSONS.replace("<known>", known), parameters):
-        answer = person_json(person)
-        for distinct_id in person.distinct_ids:
+    for *shown, claimed in fetch(_PERSONS.replace("<known>", known), parameters):
+        answer = _shown(*shown)
+        for distinct_id in answer["distinct_ids"]:
             by_distinct_id[distinct_id] = answer
-        email = person.properties.get("email")
-        if isinstance(email, str) and "email" not in person.claimed:
+        properties = answer["properties"]
+        email = properties.get("email")
+        if isinstance(email, str) and "email" not in claimed:
             by_email.setdefault(email.lower(), answer)
     return Customers(by_distinct_id, by_email)
 
 
 def person_json(person: Person) -> dict[str, Any]:
     """A person as answers show them; found `with_distinct_ids`."""
+    return _shown(
+        person.pk,
+        person.distinct_ids,
+        person.properties,
+        person.created_at,
+        person.is_identified,
+    )
+
+
+def _shown(
+    pk: UUID,
+    distinct_ids: list[str],
+    properties: dict[str, Any],
+    created_at: datetime,
+    is_identified: bool,
+) -> dict[str, Any]:
+    """By the columns of `_PERSONS`, in their order."""
     return {
-        "id": person.pk,
-        "name": person_name(person.properties, person.distinct_ids),
-        "distinct_ids": person.distinct_ids,
-        "properties": person.properties,
-        "created_at": timestamp(person.created_at),
-        "is_identified": person.is_identified,
+        "id": pk,
+        "name": person_name(properties, distinct_ids),
+        "distinct_ids": distinct_ids,
+        "properties": properties,
+        "created_at": timestamp(created_at),
+        "is_identified": is_identified,
     }
 
 
 def person_name(properties: dict[str, Any], distinct_ids: list[str]) -> str:
     """The first property that names somebody, else the id that looks least like a machine's."""
+    for name in names_in(properties):
+        return name
     # min() keeps the first of equals: among ids that look alike the oldest wins.
-    return next(iter(names_in(properties)), min(distinct_ids, key=_looks_made, default=""))
+    return min(distinct_ids, key=_looks_made, default="")
 
 
 def _looks_made(distinct_id: str) -> int:
