@@ -33,8 +33,8 @@ from conversations.models import AuthorType, Macro, Priority, Status, Ticket
 from conversations.sla import Unit
 from conversations.tickets import verbs
 from conversations.tickets.filters import sla_state
+from conversations.tickets.finding import find_ticket
 from conversations.tickets.serializers import TicketSerializer, load_persons
-from conversations.tickets.views import find_ticket
 from rest.exceptions import invalid
 
 OTHER_TICKETS = 10

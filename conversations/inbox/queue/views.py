@@ -31,7 +31,7 @@ from conversations.models import SavedView, Status, Ticket, TicketQuerySet
 from conversations.named.views import find_named
 from conversations.saved_views.filters import TicketListOrViewQuery, as_parameters, read_with_view
 from conversations.tickets import bulk
-from conversations.tickets.filters import matching, sorted_by
+from conversations.tickets.filters import matching, number_of, order_named, ranked
 from conversations.tickets.serializers import (
     BulkAssignSerializer,
     BulkStatusSerializer,
@@ -180,7 +180,8 @@ class QueuePage(ListPage):
             serializer.is_valid(raise_exception=True)
             query = dict(serializer.validated_data)
         everything = Ticket.objects.in_project(self.project_id)
-        tickets, order = sorted_by(matching(everything, query), query["order_by"])
+        order = order_named(query["order_by"])
+        tickets = ranked(matching(everything, query), order)
         return paginate(
             tickets,
             order=order,
@@ -188,7 +189,7 @@ class QueuePage(ListPage):
             request=Request(self.request),
             scope=f"tickets:{self.project_id}:{filters}",
             adding=TicketQuerySet.with_assignee,
-            counted=matching(everything, query, counting=True),
+            counted=number_of(everything, self.project_id, query),
         )
 
     def _everywhere(self) -> str | None:

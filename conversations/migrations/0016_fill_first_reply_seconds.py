@@ -43,6 +43,6 @@ def fill(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("conversations", "0014_first_reply_seconds")]
+    dependencies = [("conversations", "0015_first_reply_seconds")]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop, elidable=True)]

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("conversations", "0012_event_person")]
+    dependencies = [("conversations", "0014_search_pending")]
 
     operations = [
         migrations.AddField(

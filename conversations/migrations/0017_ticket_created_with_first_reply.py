@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("conversations", "0015_fill_first_reply_seconds")]
+    dependencies = [("conversations", "0016_fill_first_reply_seconds")]
 
     operations = [
         AddIndexConcurrently(
