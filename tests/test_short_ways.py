@@ -187,6 +187,7 @@ def test_every_poll_is_that_of_the_whole_way(
     spellings: list[Spelling] = [
         *((poll_url + end, headers) for end in ("", "&_=1764000000000", "&limit=50", "&a=b&a=c")),
         *((poll_url + end, headers) for end in ("&limit=0", "&after=x", "&after=", "&limit=201")),
+        *((f"{poll_url}&{poll_url.partition('?')[2]}{end}", headers) for end in ("", "&limit=1")),
         *((poll_url + end, headers) for end in ("&identity_hash=x", "&identity_distinct_id=ada")),
         (poll_url.replace(":", "%3A"), headers),
         (poll_url.replace("&after", "&%61fter"), headers),
