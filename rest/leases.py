@@ -75,10 +75,13 @@ def full_key(name: str) -> str:
     return f"{settings.CACHE_KEY_PREFIX}:{name}"
 
 
-def trusted(keys: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes | None]:
-    """The values by their keys, without those that could not be forgotten yet."""
-    found = zip(keys, values, strict=True)
-    return {key: None if key in _unforgotten else value for key, value in found}
+def readable(keys: Sequence[str]) -> frozenset[str]:
+    """Those of which this process has nothing left to forget.
+
+    Ask before the values are read: one that is read just before it is forgotten is old,
+    and nothing is left to forget when it arrives.
+    """
+    return frozenset(key for key in keys if key not in _unforgotten)
 
 
 def read_or_lease(key: str) -> bytes | Lease:

@@ -121,6 +121,7 @@ def take(
     """
     wanted = [[_key(limit.name), limit.quota, limit.seconds] for limit in limits]
     arguments = [orjson.dumps(wanted), int(bool(reading)), "" if own is None else _key(own)]
+    readable = leases.readable(reading)
     try:
         wait, values, told = leases.run(_TAKE, reading, *arguments)
     except leases.CacheDown:
@@ -128,7 +129,9 @@ def take(
         return Verdict(0, {})
     if wait:
         metrics.RATE_LIMIT_REFUSALS.inc()
-    return Verdict(wait / 1000, leases.trusted(reading, values), _remaining(told))
+    found = zip(reading, values, strict=True)
+    trusted = {key: value if key in readable else None for key, value in found}
+    return Verdict(wait / 1000, trusted, _remaining(told))
 
 
 def give_back(limit: Limit) -> None:

@@ -70,7 +70,7 @@ def with_short_ways(application: WSGIApplication, ways: Sequence[ShortWay]) -> W
                 # There it happens once more, and becomes the answer that clients know.
                 answer = None
                 if not isinstance(exc, APIException | DatabaseError):
-                    logger.warning("A short way failed, and the whole one is gone", exc_info=True)
+                    logger.warning("A short way failed; the whole way answers", exc_info=True)
             if answer is not None:
                 scheme, origin = environ["wsgi.url_scheme"], environ.get("HTTP_ORIGIN")
                 usual = usual_headers(way.path, way.methods, scheme, origin)

@@ -82,6 +82,12 @@ def answers(spellings: list[Spelling], *, whole: bool, caplog: Any) -> list[tupl
     return found
 
 
+def the_same_both_ways(spellings: list[Spelling], caplog: Any) -> list[tuple[Any, ...]]:
+    short = answers(spellings, whole=False, caplog=caplog)
+    assert short == answers(spellings, whole=True, caplog=caplog)
+    return short
+
+
 @pytest.mark.parametrize("scope", ["ticket:read", "ticket:write", "*", "person:read"])
 def test_every_unread_count_is_that_of_the_whole_way(
     project: Project, client_for: ClientFor, warm: None, scope: str, caplog: Any
@@ -115,8 +121,7 @@ def test_every_unread_count_is_that_of_the_whole_way(
     ]
     answers(spellings, whole=False, caplog=caplog)
 
-    short = answers(spellings, whole=False, caplog=caplog)
-    assert short == answers(spellings, whole=True, caplog=caplog)
+    short = the_same_both_ways(spellings, caplog)
     assert short[0][2] == (403 if scope == "person:read" else 200)
 
 
@@ -170,8 +175,7 @@ def test_every_ticket_is_that_of_the_whole_way(
     ]
     answers(spellings, whole=False, caplog=caplog)
 
-    short = answers(spellings, whole=False, caplog=caplog)
-    assert short == answers(spellings, whole=True, caplog=caplog)
+    short = the_same_both_ways(spellings, caplog)
     assert short[0][2] == (403 if scope == "person:read" else 200)
 
 
@@ -183,6 +187,7 @@ def test_every_poll_is_that_of_the_whole_way(
     spellings: list[Spelling] = [
         *((poll_url + end, headers) for end in ("", "&_=1764000000000", "&limit=50", "&a=b&a=c")),
         *((poll_url + end, headers) for end in ("&limit=0", "&after=x", "&after=", "&limit=201")),
+        *((f"{poll_url}&{poll_url.partition('?')[2]}{end}", headers) for end in ("", "&limit=1")),
         *((poll_url + end, headers) for end in ("&identity_hash=x", "&identity_distinct_id=ada")),
         (poll_url.replace(":", "%3A"), headers),
         (poll_url.replace("&after", "&%61fter"), headers),
@@ -211,8 +216,7 @@ def test_every_poll_is_that_of_the_whole_way(
     ]
     answers(spellings, whole=False, caplog=caplog)
 
-    short = answers(spellings, whole=False, caplog=caplog)
-    assert short == answers(spellings, whole=True, caplog=caplog)
+    short = the_same_both_ways(spellings, caplog)
     assert [short[0][2], short[4][2]] == [200, 400]
 
 
@@ -225,8 +229,7 @@ def test_a_poll_from_a_page_that_may_not_use_the_widget_is_refused(
     spellings: list[Spelling] = [(poll_url, {**browser.headers, "origin": origin})]
     answers(spellings, whole=False, caplog=caplog)
 
-    short = answers(spellings, whole=False, caplog=caplog)
-    assert short == answers(spellings, whole=True, caplog=caplog)
+    short = the_same_both_ways(spellings, caplog)
     assert short[0][2] == (200 if "shop" in origin else 403)
 
 
@@ -253,9 +256,7 @@ def test_the_settings_of_headers_and_hosts_hold(
         setattr(settings, name, value)
     spellings: list[Spelling] = [(unread_count_url, reader.headers), (poll_url, browser.headers)]
 
-    short = answers(spellings, whole=False, caplog=caplog)
-
-    assert short == answers(spellings, whole=True, caplog=caplog)
+    the_same_both_ways(spellings, caplog)
 
 
 def test_a_hit_needs_no_route(

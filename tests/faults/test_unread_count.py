@@ -16,6 +16,7 @@ from rest import leases
 from tests.api import ApiClient
 from tests.conftest import MakeTicket, tickets_url_of
 from tests.service import service_environment
+from tests.threads import InBackground, Pause
 
 CUSTOMER_MESSAGE = {"author_type": "customer", "content": "Hi"}
 
@@ -91,6 +92,30 @@ def test_the_writing_process_reads_the_truth_while_it_can_not_forget(
         assert reader.get(unread_count_url).json() == {"count": 1}
 
 
+def test_a_number_that_is_read_just_before_it_is_forgotten_is_not_believed(
+    let_redis_delete: Callable[[bool], None],
+    reader: ApiClient,
+    unread_count_url: str,
+    make_ticket: MakeTicket,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fails when a reader asks only afterwards whether anything is left to forget."""
+    assert reader.get(unread_count_url).json() == {"count": 0}
+    let_redis_delete(False)
+    make_ticket(message="Hi")
+    monkeypatch.setattr(leases, "_broken_until", 0.0)
+    slow = Pause(leases.run)
+    monkeypatch.setattr(leases, "run", slow)
+    with InBackground(reader.get, unread_count_url) as slow_reader:
+        slow.wait_until_reached()
+        monkeypatch.undo()
+        let_redis_delete(True)
+        wait_until(lambda: bool(leases.readable([unread.cache_key(project.pk)])))
+        slow.go.set()
+        assert slow_reader.result().json() == {"count": 1}
+
+
 def test_what_could_not_be_forgotten_is_forgotten_when_redis_is_back(
     let_redis_delete: Callable[[bool], None],
     reader: ApiClient,
@@ -107,8 +132,12 @@ def test_what_could_not_be_forgotten_is_forgotten_when_redis_is_back(
 
     let_redis_delete(True)
 
+    wait_until(lambda: redis.get(unread.cache_key(project.pk)) is None)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
-    while redis.get(unread.cache_key(project.pk)) is not None:
+    while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
