@@ -340,3 +340,236 @@ def test_without_javascript_a_bulk_change_leads_back_to_the_same_list(
     )
 
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{inbox}?status=new")
+
+
+# --- Saved views -------------------------------------------------------------
+
+
+def keep(page: Any) -> str:
+    """The part of a list that is about saved views."""
+    [part] = re.findall(r'<div id="keep".*?\n</div>', text_of(page), re.DOTALL)
+    return str(part)
+
+
+def acts(page: Any) -> list[str]:
+    return re.findall(r'name="act" value="(\w+)"', keep(page))
+
+
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        ("status=new,%20open&unread=true", {"status": ["new", "open"], "unread": True}),
+        ("status=new&cursor=&offset=5&limit=5", {"status": ["new"]}),
+        ("priority=none,high&snoozed=false", {"priority": ["none", "high"], "snoozed": False}),
+        ("assignee=me,user:7", {"assignee": ["me", "user:7"]}),
+        ("tags=a,b&tags_exclude=c", {"tags": ["a", "b"], "tagsExclude": ["c"]}),
+        ('tags_all=["a,b"]', {"tags": ["a,b"], "tagsMatch": "all"}),
+        ("search=my+kettle&sla=breached", {"search": "my kettle", "sla": "breached"}),
+        ("channel_source=email&date_from=-7d", {"channel": "email", "dateFrom": "-7d"}),
+        (
+            "date_to=2026-01-31&order_by=-priority",
+            {"dateTo": "2026-01-31", "sorting": {"columnKey": "priority", "order": -1}},
+        ),
+        ("status=new&order_by=-updated_at", {"status": ["new"]}),
+    ],
+)
+def test_a_list_is_kept_as_a_view_that_lists_the_same(
+    browser: Browser, agent: User, project: Project, inbox: str, query: str, filters: dict[str, Any]
+) -> None:
+    answer = browser.post(f"{inbox}?{query}", act="keep", name=" Kettles ")
+
+    view = SavedView.objects.get(project=project)
+    assert (view.name, view.filters, view.created_by) == ("Kettles", filters, agent)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        302,
+        f"{inbox}?view={view.short_id}",
+    )
+    shown = browser.get(answer.headers["Location"])
+    assert "Saved as a view." in text_of(shown)
+    # It is what it says, so that there is nothing to save of it.
+    assert acts(shown) == ["rename", "delete"]
+
+
+@pytest.mark.parametrize(
+    ("query", "offered"),
+    [
+        ("", []),
+        ("order_by=-updated_at&limit=5", []),
+        ("status=new", ["keep"]),
+        ("order_by=created_at", ["keep"]),
+        # As the saved view has it, in other words.
+        ("status=pending,open", []),
+        ("status=open", ["keep"]),
+        ("sla=opne", []),
+    ],
+)
+def test_a_list_can_be_kept_that_is_not_a_view_already(
+    browser: Browser, project: Project, inbox: str, query: str, offered: list[str]
+) -> None:
+    SavedView.objects.create(project=project, name="One", filters={"status": ["open", "pending"]})
+
+    assert acts(browser.get(f"{inbox}?{query}")) == offered
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("", "may not be blank"),
+        ("  ", "may not be blank"),
+        ("x" * 201, "no more than 200 characters"),
+    ],
+)
+@pytest.mark.parametrize("act", ["keep", "rename"])
+def test_a_name_that_a_view_can_not_have_is_told_beside_it_and_kept(
+    browser: Browser, project: Project, inbox: str, act: str, name: str, told: str
+) -> None:
+    view = SavedView.objects.create(project=project, name="One", filters={})
+
+    answer = browser.post(f"{inbox}?view={view.short_id}&status=open", act=act, name=name)
+
+    assert answer.status_code == 400
+    assert told in keep(answer)
+    assert f'name="name" value="{name}"' in keep(answer)
+    assert [one.name for one in SavedView.objects.filter(project=project)] == ["One"]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("status=open&emails=kim@example.com", "A view can not keep `emails`."),
+        ("tags=a&tags_all=b", "A view keeps `tags` or `tags_all`, not both."),
+    ],
+)
+def test_what_a_view_can_not_keep_is_said_before_and_not_left_out(
+    browser: Browser, project: Project, inbox: str, query: str, told: str
+) -> None:
+    assert told in keep(browser.get(f"{inbox}?{query}"))
+    assert acts(browser.get(f"{inbox}?{query}")) == []
+
+    assert browser.post(f"{inbox}?{query}", act="keep", name="One").status_code == 400
+
+    assert not SavedView.objects.filter(project=project).exists()
+
+
+def test_a_list_that_the_api_refuses_is_not_kept(
+    browser: Browser, project: Project, inbox: str
+) -> None:
+    answer = browser.post(f"{inbox}?status=opne", act="keep", name="One")
+
+    assert answer.status_code == 400
+    assert '"opne" is not a valid choice.' in keep(answer)
+    assert not SavedView.objects.filter(project=project).exists()
+
+
+@pytest.mark.parametrize("name", ["view", "from_view"])
+def test_a_view_is_renamed_and_the_list_stays(
+    browser: Browser, project: Project, inbox: str, name: str
+) -> None:
+    view = SavedView.objects.create(project=project, name="One", filters={"status": ["open"]})
+    address = f"{inbox}?{name}={view.short_id}&status=new"
+
+    answer = browser.post(address, act="rename", name="Two")
+
+    assert answer.headers["Location"] == address
+    view.refresh_from_db()
+    assert (view.name, view.filters) == ("Two", {"status": ["open"]})
+
+
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        ("view={}&status=new", {"status": ["new"], "tags": ["a"]}),
+        ("view={}&tags_all=b", {"status": ["open"], "tags": ["b"], "tagsMatch": "all"}),
+        # A filter that was taken away is gone.
+        ("status=open&from_view={}", {"status": ["open"]}),
+        ("from_view={}", {}),
+    ],
+)
+def test_a_view_gets_the_filters_that_were_changed(
+    browser: Browser, project: Project, inbox: str, query: str, filters: dict[str, Any]
+) -> None:
+    stored = {"status": ["open"], "tags": ["a"]}
+    view = SavedView.objects.create(project=project, name="One", filters=stored)
+    address = f"{inbox}?{query.format(view.short_id)}"
+    assert "change" in acts(browser.get(address))
+
+    answer = browser.post(address, act="change")
+
+    assert answer.headers["Location"] == f"{inbox}?view={view.short_id}"
+    view.refresh_from_db()
+    assert (view.name, view.filters) == ("One", filters)
+
+
+def test_a_view_whose_filters_are_changed_by_the_controls_is_still_known(
+    browser: Browser, project: Project, inbox: str, make_ticket: MakeTicket
+) -> None:
+    for status in ("new", "open", "open"):
+        make_ticket(status=status)
+    view = SavedView.objects.create(project=project, name="One", filters={"status": ["new"]})
+    page = browser.get(f"{inbox}?view={view.short_id}")
+    [hidden] = re.findall(r'name="(from_view)" value="(\w+)"', text_of(page))
+
+    answer = browser.client.get(
+        inbox,
+        {hidden[0]: hidden[1], "status": "open", "limit": "1"},
+        headers={"HX-Request": "true", "HX-Trigger": "filters"},
+    )
+
+    assert answer.headers["HX-Push-Url"] == f"{inbox}?from_view={view.short_id}&status=open&limit=1"
+    assert numbers_in(answer) == [3]
+    assert 'hx-swap-oob="outerHTML"' in keep(answer)
+    assert acts(answer) == ["change", "keep", "rename", "delete"]
+    # The next page is one of the same list.
+    [following] = set(re.findall(r'href="([^"]*)" rel="next"', text_of(answer)))
+    assert acts(browser.get(following)) == ["change", "keep", "rename", "delete"]
+
+
+def test_a_refresh_leaves_a_name_that_is_being_typed_alone(browser: Browser, inbox: str) -> None:
+    answer = browser.client.get(
+        f"{inbox}?status=new", headers={"HX-Request": "true", "HX-Trigger": "refresh"}
+    )
+
+    assert 'id="keep"' not in text_of(answer)
+
+
+def test_a_view_is_deleted_and_its_tickets_stay(
+    browser: Browser, project: Project, inbox: str, make_ticket: MakeTicket
+) -> None:
+    make_ticket()
+    view = SavedView.objects.create(project=project, name="One", filters={"status": ["new"]})
+
+    answer = browser.post(f"{inbox}?view={view.short_id}", act="delete")
+
+    assert answer.status_code == 302
+    assert not SavedView.objects.filter(project=project).exists()
+    assert len(numbers_in(browser.get(answer.headers["Location"]))) == 1
+
+
+def test_a_list_made_from_a_view_that_is_gone_is_a_list(browser: Browser, inbox: str) -> None:
+    page = browser.get(f"{inbox}?from_view=gone&status=new")
+
+    assert page.status_code == 200
+    assert acts(page) == ["keep"]
+
+
+@pytest.mark.parametrize("act", ["rename", "change", "delete"])
+@pytest.mark.parametrize("query", ["view={}", "from_view={}&status=new", "status=new"])
+def test_a_view_of_another_project_is_none(
+    browser: Browser, neighbour: Project, inbox: str, act: str, query: str
+) -> None:
+    theirs = SavedView.objects.create(project=neighbour, name="Theirs", filters={"sla": "breached"})
+
+    answer = browser.post(f"{inbox}?{query.format(theirs.short_id)}", act=act, name="Mine")
+
+    assert answer.status_code == 400
+    assert "There is no such view." in keep(answer)
+    assert "Theirs" not in text_of(answer)
+    kept = SavedView.objects.get(pk=theirs.pk)
+    assert (kept.name, kept.filters) == ("Theirs", {"sla": "breached"})
+
+
+def test_an_action_on_views_that_there_is_not_is_refused(browser: Browser, inbox: str) -> None:
+    answer = browser.post(f"{inbox}?status=new", act="explode")
+
+    assert answer.status_code == 400
+    assert "There is no such action." in keep(answer)

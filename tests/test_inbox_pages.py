@@ -36,7 +36,7 @@ def pages(project: Project, ticket: Any) -> list[str]:
 
 def forms(project: Project, ticket: Any) -> list[str]:
     page = page_of(project, ticket)
-    return [f"{inbox_of(project)}/bulk", *[f"{page}/{act}" for act in ACTS]]
+    return [inbox_of(project), f"{inbox_of(project)}/bulk", *[f"{page}/{act}" for act in ACTS]]
 
 
 ACTS = ("reply", "change", "read", "unread")
@@ -122,7 +122,7 @@ def test_an_api_key_opens_no_page(project: Project, key: str) -> None:
     assert response.status_code == 302
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_no_form_is_taken_without_its_token(
     agent: User, project: Project, make_ticket: MakeTicket, number: int
 ) -> None:
@@ -136,10 +136,12 @@ def test_no_form_is_taken_without_its_token(
         version="1",
         status="open",
         ids=ticket["id"],
-        act="status",
+        act="status" if number else "keep",
+        name="One",
     )
 
     assert response.status_code == 403
+    assert not SavedView.objects.filter(project=project).exists()
     assert Ticket.objects.get(pk=ticket["id"]).status == "new"
     assert Ticket.objects.get(pk=ticket["id"]).last_seq == 1
 
@@ -211,6 +213,10 @@ def test_a_list_costs_the_same_for_any_number_of_tickets(
     fill(project, agent, 100)
 
     many = browser.queries(inbox_of(project))
+
+    # With a view that it was made from, which is not in the sidebar.
+    elsewhere = browser.queries(f"{inbox_of(project)}?status=new&from_view=elsewhere")
+    assert len(elsewhere) == len(many) + 1 <= LIST_QUERIES
 
     # Session, agent, projects, views, whom to assign to, the page, its persons.
     assert len(few) == len(many) <= LIST_QUERIES

@@ -7,7 +7,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations.models import set_fields
+from conversations.named.verbs import add_named, change_named
 from projects.models import User
 from projects.views import ProjectEndpoint
 from rest.fields import QueryParameters, StrictObject
@@ -52,9 +52,8 @@ class NamedViewSet(ProjectEndpoint):
 
     def create(self, request: Request) -> Response:
         agent = request.user if isinstance(request.user, User) else None
-        named = self.model.objects.create(
-            project_id=self.project_id, created_by=agent, **self.read_body(self.serializer_class)
-        )
+        body = self.read_body(self.serializer_class)
+        named = add_named(self.model, project_id=self.project_id, created_by=agent, **body)
         return Response(self.as_json(named), status=201)
 
     def retrieve(self, request: Request) -> Response:
@@ -62,10 +61,7 @@ class NamedViewSet(ProjectEndpoint):
 
     def partial_update(self, request: Request) -> Response:
         stored = self.as_json(self.named)
-        body = self.read_body(self.serializer_class, self.named, stored)
-        changed = set_fields(self.named, body)
-        if changed:
-            self.named.save(update_fields=changed)
+        change_named(self.named, **self.read_body(self.serializer_class, self.named, stored))
         return Response(self.as_json(self.named))
 
     def destroy(self, request: Request) -> Response:

@@ -5,7 +5,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from conversations.tickets.filters import TicketListQuery
+from conversations.tickets.filters import DEFAULT_ORDER, TagList, TicketListQuery
+from rest.exceptions import invalid
 from rest.fields import unknown_names
 
 # Each key of a view beside the list's parameter that it stands for.
@@ -46,11 +47,16 @@ def read_with_view(
     filters: dict[str, Any], given: dict[str, str], *, context: dict[str, Any]
 ) -> dict[str, Any]:
     """The validated parameters of a request that names a view with these filters."""
-    named = set(given).union(*(group for group in _TOGETHER if group & set(given)))
-    of_view = {name: text for name, text in as_parameters(filters).items() if name not in named}
-    query = TicketListOrViewQuery(data={**of_view, **given}, context=context)
+    query = TicketListOrViewQuery(data=parameters_with_view(filters, given), context=context)
     query.is_valid(raise_exception=True)
     return dict(query.validated_data)
+
+
+def parameters_with_view(filters: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+    """What is given, and of the view's filters those that it does not put aside."""
+    named = set(given).union(*(group for group in _TOGETHER if group & set(given)))
+    of_view = {name: text for name, text in as_parameters(filters).items() if name not in named}
+    return {**of_view, **given}
 
 
 class ViewFilters(serializers.Field[Any, Any, Any, Any]):
@@ -79,6 +85,51 @@ def as_parameters(filters: dict[str, Any]) -> dict[str, str]:
         if key in _PARAMETERS and value not in (None, [], ""):
             parameters[_parameter(key, filters)] = _as_text(key, value)
     return parameters
+
+
+def as_filters(parameters: dict[str, str]) -> dict[str, Any]:
+    """The filters of a view that stand for valid parameters of the list; what `as_parameters`
+    undoes. Raises ValidationError where a view has no filter that means the same."""
+    filters: dict[str, Any] = {}
+    for name, text in parameters.items():
+        key = _KEYS.get(name)
+        if key is None:
+            raise invalid(name, f"A view can not keep `{name}`.")
+        if key in filters:
+            raise invalid(name, "A view keeps `tags` or `tags_all`, not both.")
+        if name == "tags_all":
+            filters["tagsMatch"] = "all"
+        if name != "order_by" or text != DEFAULT_ORDER:
+            filters[key] = _as_value(key, text)
+    return filters
+
+
+_KEYS = {**{parameter: key for key, parameter in _PARAMETERS.items()}, "tags_all": "tags"}
+
+
+def _as_value(key: str, text: str) -> Any:
+    if key in ("tags", "tagsExclude"):
+        return TagList().items(text)
+    if key in _LISTS:
+        return [entry.strip() for entry in text.split(",")]
+    if key in _FLAGS:
+        return text == "true"
+    if key == "sorting":
+        return {"columnKey": text.removeprefix("-"), "order": -1 if text[0] == "-" else 1}
+    return text
+
+
+def are_the_same(filters: dict[str, Any], others: dict[str, Any]) -> bool:
+    """Whether both list the same tickets in the same order, however they are written."""
+    return _normal(filters) == _normal(others)
+
+
+def _normal(filters: dict[str, Any]) -> dict[str, Any]:
+    written = as_filters(as_parameters(filters))
+    return {
+        key: sorted(set(value)) if isinstance(value, list) else value
+        for key, value in written.items()
+    }
 
 
 def _parameter(key: str, filters: dict[str, Any]) -> str:

@@ -45,6 +45,7 @@ COLUMNS = {
     "last_message_at": {"nullable": True},
     "priority": {"nullable": True},
 }
+DEFAULT_ORDER = "-updated_at"
 _ORDERS = [sign + column for column in COLUMNS for sign in ("", "-")]
 
 
@@ -221,7 +222,7 @@ class TicketListQuery(PageQuery):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         # No default of the field: generated clients send those, and would override a view's order.
-        return super().validate({"order_by": "-updated_at", **attrs})
+        return super().validate({"order_by": DEFAULT_ORDER, **attrs})
 
     @cached_property
     def now(self) -> datetime:

@@ -15,7 +15,7 @@ from django.http import QueryDict
 
 from conversations.inbox.people import Assignable
 from conversations.models import ChannelSource, Priority, Status
-from conversations.tickets.filters import DEADLINES
+from conversations.tickets.filters import DEADLINES, DEFAULT_ORDER
 
 UNRESOLVED = ",".join(status for status in Status.values if status != Status.RESOLVED)
 _ORDERS = [
@@ -34,9 +34,11 @@ _ORDERS = [
     ("-ticket_number", "Highest number first"),
     ("ticket_number", "Lowest number first"),
 ]
-_DEFAULT_ORDER = "-updated_at"
 # Where in the list, and not which list.
 PLACE = ("cursor", "offset", "limit")
+# The view that a list was before its filters were changed. Only pages know this parameter: with
+# `view`, a filter that was taken away would be there again.
+FROM_VIEW = "from_view"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def further_controls(
 
 def order_control(parameters: Mapping[str, str], errors: Mapping[str, list[str]]) -> Control:
     ordered = dict(parameters)
-    if ordered.get("order_by") == _DEFAULT_ORDER:
+    if ordered.get("order_by") == DEFAULT_ORDER:
         del ordered["order_by"]
     orders = [order for order in _ORDERS if order[0]]
     return _Controls(ordered, errors).select("order_by", "Order", orders, anything=_ORDERS[0][1])

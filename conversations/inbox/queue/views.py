@@ -1,9 +1,11 @@
 """The list of tickets: what is to be done, and many of them at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
+from django.contrib import messages
 from django.db.models import Func, IntegerField, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -18,6 +20,7 @@ from rest_framework.request import Request
 from conversations.inbox.page import AgentPage, InboxPage, committed, failures
 from conversations.inbox.people import Assignable, as_assignee, assignable
 from conversations.inbox.queue.controls import (
+    FROM_VIEW,
     PLACE,
     UNRESOLVED,
     address_of,
@@ -26,10 +29,18 @@ from conversations.inbox.queue.controls import (
     given,
     order_control,
 )
+from conversations.inbox.queue.keeping import Keeping, keeping
 from conversations.inbox.queue.rows import rows_of
 from conversations.models import SavedView, Status, Ticket, TicketQuerySet
+from conversations.named.verbs import add_named, change_named
 from conversations.named.views import find_named
-from conversations.saved_views.filters import TicketListOrViewQuery, as_parameters, read_with_view
+from conversations.saved_views.filters import (
+    TicketListOrViewQuery,
+    as_filters,
+    parameters_with_view,
+    read_with_view,
+)
+from conversations.saved_views.serializers import SavedViewSerializer
 from conversations.tickets import bulk
 from conversations.tickets.filters import matching, number_of, order_named, ranked
 from conversations.tickets.serializers import (
@@ -42,6 +53,9 @@ from conversations.tickets.serializers import (
 from projects.models import Project
 from rest.exceptions import invalid
 from rest.pagination import Page, paginate
+
+# What is said of something that was done, and where to.
+Done = tuple[str, str]
 
 # In the sidebar; further ones are reached by their address.
 MAX_VIEWS = 50
@@ -122,29 +136,95 @@ class QueuePage(ListPage):
     def get(self, request: HttpRequest, project_id: int) -> HttpResponse:
         if not self.htmx or self.htmx.history_restore_request:
             return self.show_list("inbox/queue/page.html")
-        response = self.show_list("inbox/queue/list.html")
-        if self.htmx.trigger == "filters":
+        is_other = self.htmx.trigger == "filters"
+        response = self.show_list("inbox/queue/list.html", is_other=is_other)
+        if is_other:
             push_url(response, address_of(self.path, self.asked))
         return response
 
+    def post(self, request: HttpRequest, project_id: int) -> HttpResponse:
+        """Keeps the list as a view, or changes the view that it shows."""
+        self.read_address()
+        act = request.POST.get("act", "")
+        try:
+            if act not in self.acts:
+                raise invalid("act", "There is no such action.")
+            said, address = committed(lambda: self.acts[act](self))
+        except ValidationError as exc:
+            further = {"keep_errors": failures(exc), "kept_act": act}
+            name = request.POST.get("name", "")
+            return self.show_list("inbox/queue/page.html", 400, kept_name=name, **further)
+        messages.success(request, said)
+        return redirect(address)
+
+    def _keep(self) -> Done:
+        body = self._read_view(None, name=self.request.POST.get("name", ""), filters=self._wanted())
+        view = add_named(SavedView, project_id=self.project_id, created_by=self.agent, **body)
+        return "Saved as a view.", self._address_of_view(view)
+
+    def _rename(self) -> Done:
+        view = self._view_to_change()
+        change_named(view, **self._read_view(view, name=self.request.POST.get("name", "")))
+        return "Renamed.", address_of(self.path, self.asked)
+
+    def _change_filters(self) -> Done:
+        view = self._view_to_change()
+        change_named(view, **self._read_view(view, filters=self._wanted(view)))
+        return "Saved.", self._address_of_view(view)
+
+    def _delete(self) -> Done:
+        view = self._view_to_change()
+        view.delete()
+        return "The view is deleted.", unresolved_of(self.project_id)
+
+    acts: ClassVar[dict[str, Callable[..., Done]]] = {
+        "keep": _keep,
+        "rename": _rename,
+        "change": _change_filters,
+        "delete": _delete,
+    }
+
+    def _view_to_change(self) -> SavedView:
+        short_id = self.asked.get("view") or self.asked.get(FROM_VIEW, "")
+        try:
+            view: SavedView = find_named(SavedView, self.project_id, short_id, lock=True)
+        except NotFound as exc:
+            raise invalid("view", "There is no such view.", "does_not_exist") from exc
+        return view
+
+    def _wanted(self, view: SavedView | None = None) -> dict[str, Any]:
+        """What the list asks for, as a view keeps it; for the API to judge."""
+        return as_filters(_to_keep(self.parameters(view or self.view_of_address([]))))
+
+    def _read_view(self, view: SavedView | None, **fields: Any) -> dict[str, Any]:
+        serializer = SavedViewSerializer(
+            view, data=fields, partial=view is not None, context={"view": self}
+        )
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def _address_of_view(self, view: SavedView) -> str:
+        return address_of(self.path, {"view": view.short_id})
+
     def show_list(self, template: str, status: int = 200, **further: Any) -> HttpResponse:
         """The list, or what is wrong with what the address asks for; then without tickets."""
-        self.asked = given(self.request.GET)
+        self.read_address()
         # What the links of a page and its cursor are made of.
         self.request.GET = QueryDict(urlencode(self.asked))
         views, among = self.views(), assignable(self.project_id)
         errors: dict[str, list[str]] = {}
-        filters: dict[str, Any] = {}
         page: Page[Ticket] | None = None
+        view = None
         try:
-            filters = self._filters(views)
-            page = self._page(filters)
+            view = self.view_of_address(views)
+            page = self._page(view)
         except ValidationError as exc:
             errors, status = failures(exc), 400
-        parameters = {**as_parameters(filters), **self.asked}
+        parameters = self.parameters(view)
         context = {
             "errors": errors,
             "page": page,
+            "keeping": self._keeping(view, views, is_valid=page is not None),
             "links": self.links(self.asked),
             "view_links": self.view_links(views, self.asked.get("view")),
             "address": address_of(self.path, self.asked),
@@ -158,25 +238,48 @@ class QueuePage(ListPage):
         }
         return self.show(template, context | further, status=status)
 
-    def _filters(self, views: list[SavedView]) -> dict[str, Any]:
-        """Those of the view that the address names, which may be none of the sidebar."""
-        if "view" not in self.asked:
-            return {}
-        named = [view for view in views if view.short_id == self.asked["view"]]
-        if not named:
-            try:
-                named = [find_named(SavedView, self.project_id, self.asked["view"])]
-            except NotFound as exc:
-                raise invalid("view", "There is no such view.", "does_not_exist") from exc
-        filters: dict[str, Any] = named[0].filters
-        return filters
+    def read_address(self) -> None:
+        """`asked` is all of it, `filters` what of that the API knows."""
+        self.asked = given(self.request.GET)
+        self.filters = {name: text for name, text in self.asked.items() if name != FROM_VIEW}
 
-    def _page(self, filters: dict[str, Any]) -> Page[Ticket]:
+    def view_of_address(self, views: list[SavedView]) -> SavedView | None:
+        """The view that the list shows or was before it was changed; it may be none of the
+        sidebar. Raises ValidationError where the list needs it and it is not there."""
+        name = "view" if "view" in self.asked else FROM_VIEW
+        if name not in self.asked:
+            return None
+        for view in views:
+            if view.short_id == self.asked[name]:
+                return view
+        try:
+            found: SavedView = find_named(SavedView, self.project_id, self.asked[name])
+        except NotFound as exc:
+            if name == FROM_VIEW:
+                return None
+            raise invalid("view", "There is no such view.", "does_not_exist") from exc
+        return found
+
+    def parameters(self, view: SavedView | None) -> dict[str, str]:
+        """What the list asks for, whether the address says so or its view."""
+        if view is None or "view" not in self.asked:
+            return self.filters
+        return parameters_with_view(view.filters, self.filters)
+
+    def _keeping(
+        self, view: SavedView | None, views: list[SavedView], *, is_valid: bool
+    ) -> Keeping:
+        wanted = _to_keep(self.parameters(view))
+        return keeping(view, wanted, views, is_valid=is_valid)
+
+    def _page(self, view: SavedView | None) -> Page[Ticket]:
         context = {"view": self}
-        if "view" in self.asked:
-            query = read_with_view(filters, self.asked, context=context)
+        filters: dict[str, Any] = {}
+        if view is not None and "view" in self.asked:
+            filters = view.filters
+            query = read_with_view(filters, self.filters, context=context)
         else:
-            serializer = TicketListOrViewQuery(data=self.asked, context=context)
+            serializer = TicketListOrViewQuery(data=self.filters, context=context)
             serializer.is_valid(raise_exception=True)
             query = dict(serializer.validated_data)
         everything = Ticket.objects.in_project(self.project_id)
@@ -195,7 +298,7 @@ class QueuePage(ListPage):
     def _everywhere(self) -> str | None:
         """The same search in all tickets, where this one is not of them all."""
         search = {"search": self.asked.get("search", "")}
-        filters = self.asked.keys() - {"order_by", *PLACE}
+        filters = self.filters.keys() - {"order_by", *PLACE}
         return address_of(self.path, search) if search.keys() < filters else None
 
     def _rows(self, page: Page[Ticket] | None, among: list[Assignable]) -> dict[str, Any]:
@@ -216,6 +319,11 @@ class QueuePage(ListPage):
             "first_row": offset + 1,
             "last_row": offset + len(page.rows),
         }
+
+
+def _to_keep(parameters: dict[str, str]) -> dict[str, str]:
+    """Of a list's parameters those that are filters, or their order."""
+    return {name: text for name, text in parameters.items() if name not in ("view", *PLACE)}
 
 
 def _without_place(parameters: dict[str, str]) -> dict[str, str]:
