@@ -12,7 +12,7 @@ from conversations.messages.verbs import delete_message, post_message
 from conversations.models import Event, Macro, Message, Ticket
 from conversations.templatetags.inbox import linked
 from conversations.tickets.verbs import open_ticket, update_ticket
-from projects.models import Project, Role, User
+from projects.models import Membership, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import MakeTicket
 from tests.inbox import Browser, agent_of, page_of, text_of
@@ -187,7 +187,30 @@ def test_the_activity_says_who_changed_what(
         ("API key test", "opened the ticket"),
     ]
     assert 'status: <bdi class="was">new</bdi> → <bdi>pending</bdi>' in text
-    assert f'assignee: <bdi class="was">none</bdi> → <bdi>{agent.email}</bdi>' in text
+    assert 'assignee: <bdi class="was">none</bdi> → <bdi>Dana</bdi>' in text
+
+
+def test_the_activity_calls_who_is_no_member_any_more_by_their_address(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    former = agent_of(project, "Kim")
+    browser.post(f"{page}/change", version="1", assignee=f"user:{former.pk}")
+    Membership.objects.filter(user=former).delete()
+
+    text = text_of(browser.get(page))
+
+    assert f'assignee: <bdi class="was">none</bdi> → <bdi>{former.email}</bdi>' in text
+
+
+def test_earlier_activity_calls_assignees_by_their_names_as_well(
+    browser: Browser, agent: User, ticket: Any, page: str
+) -> None:
+    browser.post(f"{page}/change", version="1", assignee=f"user:{agent.pk}")
+    last = Event.objects.filter(ticket_id=ticket["id"]).latest("position").position
+
+    text = text_of(browser.part(page, activity_before=str(last + 1)))
+
+    assert "→ <bdi>Dana</bdi>" in text
 
 
 # --- Replies and notes -------------------------------------------------------

@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 
 from conversations.events.actors import ActorType
 from conversations.events.models import Event, EventType
+from conversations.inbox.people import Assignable
 
 AT_ONCE = 20
 _FIELDS = {
@@ -54,8 +55,13 @@ class Activity:
     earlier: int | None
 
 
-def activity(project_id: int, ticket_id: UUID, *, before: int | None = None) -> Activity:
-    """A part of what happened to a ticket; one query, whatever there is."""
+def activity(
+    project_id: int, ticket_id: UUID, among: list[Assignable], *, before: int | None = None
+) -> Activity:
+    """A part of what happened to a ticket; one query, whatever there is.
+
+    `among` are those whose names are known, as assignees.
+    """
     events = Event.objects.filter(project_id=project_id, ticket_id=ticket_id)
     if before is not None:
         events = events.filter(position__lt=before)
@@ -70,13 +76,13 @@ def activity(project_id: int, ticket_id: UUID, *, before: int | None = None) -> 
     )
     shown = found[:AT_ONCE]
     earlier = shown[-1].position if len(found) > AT_ONCE else None
-    return Activity([_happening(event) for event in shown], earlier)
+    names = {one.value: one.name for one in among}
+    return Activity([_happening(event, names) for event in shown], earlier)
 
 
-def _happening(event: Any) -> Happening:
-    return Happening(
-        event.created_at, actor_name(event.actor), _what(event), _changes(event.changes)
-    )
+def _happening(event: Any, names: dict[str, str]) -> Happening:
+    changes = _changes(event.changes, names)
+    return Happening(event.created_at, actor_name(event.actor), _what(event), changes)
 
 
 def actor_name(actor: dict[str, Any]) -> str:
@@ -103,22 +109,28 @@ def _what(event: Any) -> str:
     }[event.type]
 
 
-def _changes(changes: dict[str, Any]) -> list[Change]:
+def _changes(changes: dict[str, Any], names: dict[str, str]) -> list[Change]:
     return [
-        Change(_FIELDS.get(name, name.replace("_", " ")), _text(name, old), _text(name, new))
+        Change(
+            _FIELDS.get(name, name.replace("_", " ")),
+            _text(name, old, names),
+            _text(name, new, names),
+        )
         for name, (old, new) in changes.items()
         # What a message said is in the conversation.
         if name not in _UNTOLD and name not in ("content", "rich_content")
     ]
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: Any, names: dict[str, str]) -> str:
     if value in (None, [], {}, ""):
         return "none"
     if name in _TIMES and (at := parse_datetime(value)):
         return date(timezone.localtime(at), "j M Y, H:i")
     if name == "assignee":
-        return (value.get("user") or {}).get("email") or (value.get("role") or {}).get("name") or ""
+        user, role = ((value.get(kind) or {}) for kind in ("user", "role"))
+        known = names.get(f"{value.get('type')}:{value.get('id')}")
+        return known or user.get("email") or role.get("name") or ""
     if isinstance(value, list):
         return ", ".join(str(entry) for entry in value)
     if name == "status":

@@ -85,7 +85,7 @@ class TicketPage(InboxPage):
             "address": self.address,
             "customer": customer_name(ticket),
             "thread": latest(ticket, since=_whole_number(self.request.GET.get("since"))),
-            "activity": activity(self.project_id, ticket.pk),
+            "activity": activity(self.project_id, ticket.pk, among),
             "others": rows_of(others, among, now),
             "all_of_theirs": self._all_of_theirs(ticket) if has_more else None,
             "among": among,
@@ -140,10 +140,11 @@ class ConversationPage(TicketPage):
             return self.show("inbox/conversation/earlier.html", context)
         position = request.GET.get("activity_before", "")
         if self.htmx and position.isascii() and position.isdecimal() and len(position) < 19:
-            context = {"activity": activity(project_id, ticket.pk, before=int(position))}
-            return self.show(
-                "inbox/conversation/happenings.html", context | {"address": self.address}
+            before_that = activity(
+                project_id, ticket.pk, assignable(project_id), before=int(position)
             )
+            context = {"activity": before_that, "address": self.address}
+            return self.show("inbox/conversation/happenings.html", context)
         seen = _whole_number(request.GET.get("seen"))
         return self.show_parts(
             ticket, meanwhile=None if seen is None else meanwhile(ticket, seen), is_refresh=True
