@@ -400,6 +400,7 @@ class Message(models.Model):
     rich_content = JSONField(null=True)
     is_private = models.BooleanField(default=False)
     created_at = models.DateTimeField()
+    edited_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True)
     search = SearchVectorField(null=True, editable=False)
 
@@ -416,6 +417,11 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ticket_id} {self.seq}"
+
+    @property
+    def can_be_edited(self) -> bool:
+        """What a customer has said stays as it was said; it can only be deleted."""
+        return self.author_type != AuthorType.CUSTOMER
 
 
 def differs(stored: Any, value: Any) -> bool:

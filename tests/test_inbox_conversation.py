@@ -480,3 +480,217 @@ def test_the_api_could_have_done_each_of_it(
 
     answer = reader.get(f"{tickets_url}/{ticket['id']}", mark_read="false").json()
     assert (answer["tags"], answer["last_message_text"]) == (["a"], "Hi")
+
+
+# --- Messages that are changed -----------------------------------------------
+
+
+def said_by(ticket: Any, author_type: str = "support", **fields: Any) -> Message:
+    fields = {"content": "It left us.", **fields}
+    return post_message(ticket=row(ticket), actor=SYSTEM, author_type=author_type, **fields)
+
+
+def form_of(page: Any, message: Message) -> dict[str, str]:
+    """What the form to edit a message has in it."""
+    [form] = re.findall(rf'<form id="edit-{message.seq}".*?</form>', text_of(page), re.DOTALL)
+    [version] = re.findall(r'name="version" value="([^"]*)"', form)
+    [content] = re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", form, re.DOTALL)
+    return {"version": version, "content": content}
+
+
+def place_of(page: str, message: Message) -> str:
+    return f"{page}/messages/{message.pk}"
+
+
+@pytest.mark.parametrize(
+    ("author_type", "is_private"), [("support", False), ("support", True), ("AI", False)]
+)
+def test_what_the_team_said_is_edited_in_its_place_and_says_so(
+    browser: Browser, agent: User, ticket: Any, page: str, author_type: str, is_private: bool
+) -> None:
+    message = said_by(ticket, author_type, is_private=is_private, rich_content={"a": 1})
+    before = browser.get(page)
+    assert "edited" not in text_of(before)
+    form = form_of(before, message)
+    assert form["content"] == "It left us."
+
+    answer = browser.post(
+        f"{place_of(page, message)}?since=1", act="edit", **form | {"content": " It left\r\nus. "}
+    )
+
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == f"{page}?since=1#message-2"
+    assert "· edited" in text_of(browser.get(page))
+    message.refresh_from_db()
+    # What is formatted would still say what it said before.
+    assert (message.content, message.rich_content) == ("It left\nus.", None)
+    told = Event.objects.filter(ticket_id=ticket["id"]).latest("position")
+    assert (told.type, told.actor["id"]) == ("message.updated", agent.pk)
+
+
+def test_a_message_that_was_edited_by_the_api_says_so(
+    browser: Browser, writer: ApiClient, ticket: Any, page: str, tickets_url: str
+) -> None:
+    message = said_by(ticket)
+
+    writer.patch(f"{tickets_url}/{ticket['id']}/messages/{message.pk}", {"content": "It left."})
+
+    assert "· edited" in text_of(browser.get(page))
+
+
+def test_a_message_that_is_saved_as_it_was_is_not_edited(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    message = said_by(ticket, rich_content={"a": 1})
+
+    answer = browser.post_part(
+        place_of(page, message), act="edit", **form_of(browser.get(page), message)
+    )
+
+    assert "It was so already." in text_of(answer)
+    assert "· edited" not in text_of(answer)
+    message.refresh_from_db()
+    assert message.rich_content == {"a": 1}
+
+
+def test_what_a_customer_said_can_be_deleted_and_not_be_edited(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    message = Message.objects.get(ticket_id=ticket["id"])
+    assert 'id="edit-1"' not in text_of(browser.get(page))
+    assert 'id="delete-1"' in text_of(browser.get(page))
+
+    refused = browser.post(place_of(page, message), act="edit", version="", content="Never mind")
+
+    assert refused.status_code == 400
+    assert "A customer's message can not be edited." in text_of(refused)
+    assert messages(ticket)[0][2] == "Where is my kettle?"
+
+
+@pytest.mark.parametrize("author_type", ["customer", "support", "AI"])
+def test_a_message_is_deleted(browser: Browser, ticket: Any, page: str, author_type: str) -> None:
+    message = said_by(ticket, author_type, content="Oops")
+
+    answer = browser.post(f"{place_of(page, message)}?since=1", act="delete")
+
+    assert answer.headers["Location"].startswith(page)
+    assert shown(browser.get(page)) == ["Where is my kettle?"]
+    assert row(ticket).last_message_text == "Where is my kettle?"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "may not be blank"),
+        ("  \n", "may not be blank"),
+        ("x" * 10_001, "no more than 10000 characters"),
+        ("a\0b", "Null characters are not allowed"),
+    ],
+    ids=["empty", "blank", "long", "null"],
+)
+@pytest.mark.parametrize("how", ["post", "post_part"])
+def test_a_text_that_a_message_can_not_have_is_told_beside_it_and_kept(
+    browser: Browser, ticket: Any, page: str, text: str, told: str, how: str
+) -> None:
+    message = said_by(ticket)
+
+    answer = getattr(browser, how)(place_of(page, message), act="edit", version="", content=text)
+
+    assert answer.status_code == 400
+    assert told in text_of(answer)
+    assert form_of(answer, message)["content"] == text
+    assert 'id="change-2" open' in text_of(answer)
+    assert 'id="change-1" open' not in text_of(answer)
+    assert messages(ticket)[1][2] == "It left us."
+
+
+@pytest.mark.parametrize("how", ["post", "post_part"])
+def test_nobody_overwrites_what_a_colleague_has_edited_unseen(
+    browser: Browser, project: Project, ticket: Any, page: str, how: str
+) -> None:
+    message = said_by(ticket)
+    form = form_of(browser.get(page), message)
+    kim = Browser(agent_of(project, "Kim"))
+    kim.post(place_of(page, message), act="edit", **form | {"content": "It left us on Monday."})
+
+    refused = getattr(browser, how)(
+        place_of(page, message), act="edit", **form | {"content": "It is here."}
+    )
+
+    assert refused.status_code == 409
+    assert "Somebody edited this message meanwhile." in text_of(refused)
+    assert shown(refused)[-1] == "It left us on Monday."
+    again = form_of(refused, message)
+    assert again["content"] == "It is here."
+    assert messages(ticket)[1][2] == "It left us on Monday."
+    # Told of it, the agent may.
+    browser.post(place_of(page, message), act="edit", **again)
+    assert messages(ticket)[1][2] == "It is here."
+
+
+def test_what_was_typed_at_a_message_that_is_gone_is_shown(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    message = said_by(ticket)
+    delete_message(message=message, ticket=row(ticket), actor=SYSTEM)
+
+    refused = browser.post(place_of(page, message), act="edit", version="", content="It <is> here.")
+
+    assert refused.status_code == 404
+    assert "There is no such message." in text_of(refused)
+    assert "It &lt;is&gt; here." in refused.content.decode()
+
+
+@pytest.mark.parametrize("message_id", ["1", "x", "9" * 40])
+def test_a_message_that_is_none_is_not_there(browser: Browser, page: str, message_id: str) -> None:
+    assert browser.post(f"{page}/messages/{message_id}", act="delete").status_code == 404
+
+
+def test_a_message_of_another_ticket_is_not_there(
+    browser: Browser, ticket: Any, page: str, make_ticket: MakeTicket
+) -> None:
+    other = Message.objects.get(ticket_id=make_ticket(message="Another")["id"])
+
+    assert browser.post(place_of(page, other), act="delete").status_code == 404
+
+    other.refresh_from_db()
+    assert other.deleted_at is None
+
+
+def test_an_action_on_a_message_that_there_is_not_is_refused(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    answer = browser.post(place_of(page, said_by(ticket)), act="explode")
+
+    assert answer.status_code == 400
+    assert "There is no such action." in text_of(answer)
+    assert len(messages(ticket)) == 2
+
+
+def test_what_was_said_before_the_page_begins_is_changed_where_it_is_shown(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    early = [said_by(ticket, content=text) for text in ("Two", "Three")]
+    said_by(ticket, content="Four")
+
+    for message, act in zip(early, ("edit", "delete"), strict=True):
+        answer = text_of(
+            browser.post_part(
+                place_of(page, message), act=act, version="", content="Changed", since="4"
+            )
+        )
+        # What htmx puts in the place of the one message, beside the part that begins after it.
+        [swap] = re.findall(rf'id="message-{message.seq}" hx-swap-oob="(\w+)"', answer)
+        assert swap == {"edit": "outerHTML", "delete": "delete"}[act]
+        assert 'data-first="4"' in answer
+    assert [message[2] for message in messages(ticket)][1:] == ["Changed", "Four"]
+
+
+def test_an_answer_begins_where_the_page_does(browser: Browser, ticket: Any, page: str) -> None:
+    stored = row(ticket)
+    for number in range(2, 60):
+        post_message(ticket=stored, actor=SYSTEM, author_type="AI", content=str(number))
+
+    answer = browser.post_part(f"{page}/reply", message="Hi", seen="59", since="10")
+
+    assert shown(answer) == [*map(str, range(10, 60)), "Hi"]

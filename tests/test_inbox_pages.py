@@ -8,7 +8,7 @@ from django.test import Client
 
 from conversations.events.actors import SYSTEM
 from conversations.messages.verbs import post_message
-from conversations.models import SavedView, Ticket
+from conversations.models import Message, SavedView, Ticket
 from conversations.tickets.verbs import open_ticket
 from projects.models import Membership, Project, User
 from projects.persons.verbs import identify
@@ -36,7 +36,13 @@ def pages(project: Project, ticket: Any) -> list[str]:
 
 def forms(project: Project, ticket: Any) -> list[str]:
     page = page_of(project, ticket)
-    return [inbox_of(project), f"{inbox_of(project)}/bulk", *[f"{page}/{act}" for act in ACTS]]
+    message = Message.objects.get(ticket_id=ticket["id"])
+    return [
+        inbox_of(project),
+        f"{inbox_of(project)}/bulk",
+        f"{page}/messages/{message.pk}",
+        *[f"{page}/{act}" for act in ACTS],
+    ]
 
 
 ACTS = ("reply", "change", "read", "unread")
@@ -122,28 +128,43 @@ def test_an_api_key_opens_no_page(project: Project, key: str) -> None:
     assert response.status_code == 302
 
 
-@pytest.mark.parametrize("number", range(6))
-def test_no_form_is_taken_without_its_token(
-    agent: User, project: Project, make_ticket: MakeTicket, number: int
-) -> None:
-    ticket = make_ticket(message="Hi")
-    browser = Browser(agent, csrf=True)
+# For each of the forms an action that would change something.
+FORM_ACTS = ("keep", "status", "delete", *["" for _ in ACTS])
 
-    response = browser.post(
+
+def send_form(browser: Browser, project: Project, ticket: Any, number: int) -> Any:
+    return browser.post(
         forms(project, ticket)[number],
         message="x",
         seen="1",
         version="1",
         status="open",
         ids=ticket["id"],
-        act="status" if number else "keep",
+        act=FORM_ACTS[number],
         name="One",
     )
 
-    assert response.status_code == 403
-    assert not SavedView.objects.filter(project=project).exists()
-    assert Ticket.objects.get(pk=ticket["id"]).status == "new"
-    assert Ticket.objects.get(pk=ticket["id"]).last_seq == 1
+
+def what_forms_change(project: Project, ticket: Any) -> list[Any]:
+    [stored] = Ticket.objects.filter(pk=ticket["id"]).values()
+    views = list(SavedView.objects.filter(project=project))
+    return [stored, Message.objects.get(ticket_id=ticket["id"]).deleted_at, views]
+
+
+@pytest.mark.parametrize("number", range(len(FORM_ACTS)))
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_no_form_is_taken_without_its_token_or_without_signing_in(
+    agent: User, project: Project, make_ticket: MakeTicket, number: int, is_signed_in: bool
+) -> None:
+    ticket = make_ticket(message="Hi")
+    before = what_forms_change(project, ticket)
+    browser = Browser(agent, csrf=True) if is_signed_in else Browser()
+
+    response = send_form(browser, project, ticket, number)
+
+    assert response.status_code == (403 if is_signed_in else 302)
+    assert is_signed_in or response.headers["Location"].startswith("/login?next=/inbox/")
+    assert what_forms_change(project, ticket) == before
 
 
 def test_the_one_project_of_an_agent_is_where_the_inbox_leads(

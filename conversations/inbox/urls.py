@@ -7,6 +7,7 @@ from conversations.inbox.conversation.views import (
     ConversationPage,
     MarkReadPage,
     MarkUnreadPage,
+    MessagePage,
     ReplyPage,
 )
 from conversations.inbox.overview.views import OverviewPage
@@ -45,6 +46,11 @@ urlpatterns = [
         "/<int:project_id>/tickets/<int:number>/reply",
         ReplyPage.as_view(),
         name="inbox-reply",
+    ),
+    path(
+        "/<int:project_id>/tickets/<int:number>/messages/<str:message_id>",
+        MessagePage.as_view(),
+        name="inbox-message",
     ),
     path(
         "/<int:project_id>/tickets/<int:number>/change",

@@ -86,7 +86,7 @@ class MessageChangesSerializer(StrictObject):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         # Once more, since the text has been trimmed.
         changes = self._differing(attrs)
-        if changes and self.edited.author_type == AuthorType.CUSTOMER:
+        if changes and not self.edited.can_be_edited:
             message = serializers.ErrorDetail(_OF_THE_CUSTOMER, "invalid")
             raise serializers.ValidationError({name: [message] for name in changes})
         if "message" in changes:

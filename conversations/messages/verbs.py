@@ -94,9 +94,10 @@ def edit_message(*, message: Message, ticket: Ticket, actor: Actor, **fields: An
     if "content" in changed:
         message.search = of_message(ticket.project_id, message.content)
         changed.append("search")
+    message.edited_at = touch(ticket, timezone.now())
+    changed.append("edited_at")
     with transaction.atomic(savepoint=False):
         message.save(update_fields=changed)
-        touch(ticket, timezone.now())
         _recount(ticket)
         edited = events.of_message(
             EventType.MESSAGE_UPDATED, message, ticket=ticket, actor=actor, changes=changes

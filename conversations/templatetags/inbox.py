@@ -11,7 +11,10 @@ from django.utils import timezone
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from conversations.inbox.conversation.thread import version_of
+
 register = template.Library()
+register.filter(version_of)
 
 # The characters that turn the direction of a text would show another address than the link's.
 _TURNS = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"

@@ -28,6 +28,11 @@ def latest(ticket: Ticket, *, since: int | None = None) -> Thread:
     return _thread(found[:AT_ONCE], begins=found[AT_ONCE - 1].seq if found[AT_ONCE:] else 1)
 
 
+def version_of(message: Message) -> str:
+    """What tells whether somebody has edited a message since it was shown."""
+    return message.edited_at.isoformat() if message.edited_at else ""
+
+
 def earlier(ticket: Ticket, *, before: int) -> Thread:
     """Those that precede a place, as many as fit a page."""
     found = list(ticket.messages.visible().filter(seq__lt=before).order_by("-seq")[: AT_ONCE + 1])

@@ -15,7 +15,13 @@ from conversations.inbox.conversation.activity import activity
 from conversations.inbox.conversation.changes import asked_for
 from conversations.inbox.conversation.macros import does
 from conversations.inbox.conversation.snoozes import snoozes
-from conversations.inbox.conversation.thread import Meanwhile, earlier, latest, meanwhile
+from conversations.inbox.conversation.thread import (
+    Meanwhile,
+    earlier,
+    latest,
+    meanwhile,
+    version_of,
+)
 from conversations.inbox.page import InboxPage, committed, failures
 from conversations.inbox.people import (
     Assignable,
@@ -27,9 +33,10 @@ from conversations.inbox.people import (
 from conversations.inbox.queue.rows import rows_of
 from conversations.macros.serializers import check_tags, stored_actions
 from conversations.macros.verbs import apply_macro
-from conversations.messages.serializers import ReplySerializer
-from conversations.messages.verbs import post_message
-from conversations.models import AuthorType, Macro, Priority, Status, Ticket
+from conversations.messages.serializers import MessageChangesSerializer, ReplySerializer
+from conversations.messages.verbs import delete_message, edit_message, post_message
+from conversations.messages.views import find_message
+from conversations.models import AuthorType, Macro, Message, Priority, Status, Ticket
 from conversations.sla import Unit
 from conversations.tickets import verbs
 from conversations.tickets.filters import sla_state
@@ -53,6 +60,14 @@ class AnsweredMeanwhile(Exception):
         self.meanwhile = meanwhile
 
 
+class EditedMeanwhile(Exception):
+    """Somebody has edited the message since the page was made; nothing was done."""
+
+
+class MessageGone(Exception):
+    """Somebody has deleted the message since the page was made."""
+
+
 class TicketPage(InboxPage):
     """What the page of a ticket and everything that is done there have in common."""
 
@@ -66,6 +81,12 @@ class TicketPage(InboxPage):
     @property
     def address(self) -> str:
         return reverse("inbox-conversation", args=[self.project_id, self.number])
+
+    @property
+    def since(self) -> int | None:
+        """Where the page begins, if it says so: it is shown again from there."""
+        form, query = self.request.POST, self.request.GET
+        return _whole_number(form.get("since") or query.get("since"))
 
     def find(self, *, lock: bool = False) -> Ticket:
         return find_ticket(self.project_id, str(self.number), lock=lock)
@@ -84,7 +105,7 @@ class TicketPage(InboxPage):
             "ticket": ticket,
             "address": self.address,
             "customer": customer_name(ticket),
-            "thread": latest(ticket, since=_whole_number(self.request.GET.get("since"))),
+            "thread": latest(ticket, since=self.since),
             "activity": activity(self.project_id, ticket.pk, among),
             "others": rows_of(others, among, now),
             "all_of_theirs": self._all_of_theirs(ticket) if has_more else None,
@@ -227,6 +248,68 @@ def _validated(text: str, *, is_note: bool = False) -> dict[str, Any]:
     serializer = ReplySerializer(data={"message": text, "is_private": is_note})
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
+
+
+class MessagePage(TicketPage):
+    """Edits or deletes a message or note."""
+
+    http_method_names = ["post"]
+
+    def post(
+        self, request: HttpRequest, project_id: int, number: int, message_id: str
+    ) -> HttpResponse:
+        try:
+            message, said = committed(lambda: self._change(message_id))
+        except EditedMeanwhile:
+            return self._refused(409, message_id, is_edited=True)
+        except MessageGone as exc:
+            return self._refused(404, message_id, is_gone=True, texts=[str(exc)])
+        except ValidationError as exc:
+            texts = [text for texts in failures(exc).values() for text in texts]
+            return self._refused(400, message_id, texts=texts)
+        if not self.htmx:
+            since = "" if self.since is None else f"?since={self.since}"
+            return redirect(f"{self.address}{since}#message-{message.seq}")
+        return self.show_parts(self.find(), beside=message, said=said)
+
+    def _change(self, message_id: str) -> tuple[Message, str]:
+        ticket = self.find(lock=True)
+        try:
+            message = find_message(ticket, message_id)
+        except NotFound as exc:
+            raise MessageGone(str(exc)) from exc
+        act = self.request.POST.get("act")
+        if act == "delete":
+            delete_message(message=message, ticket=ticket, actor=self.actor)
+            return message, "Deleted."
+        if act != "edit":
+            raise invalid("act", "There is no such action.")
+        if self.request.POST.get("version") != version_of(message):
+            raise EditedMeanwhile
+        changes = _validated_changes(message, self._entered)
+        changed = edit_message(message=message, ticket=ticket, actor=self.actor, **changes)
+        return message, "Saved." if changed else "It was so already."
+
+    @property
+    def _entered(self) -> str:
+        return self.request.POST.get("content", "").replace("\r\n", "\n")
+
+    def _refused(self, status: int, message_id: str, **why: Any) -> HttpResponse:
+        """With what was typed, at the message or, where that is gone, below all of them."""
+        ticket = self.find()
+        beside = ticket.messages.visible().filter(pk=message_id).first() if status != 404 else None
+        refused = {"id": message_id, "text": self._entered, **why}
+        return self.show_parts(ticket, status=status, beside=beside, refused=refused)
+
+
+def _validated_changes(message: Message, text: str) -> dict[str, Any]:
+    serializer = MessageChangesSerializer(message, data={"content": text}, partial=True)
+    serializer.is_valid(raise_exception=True)
+    changes = dict(serializer.validated_data)
+    if "content" in changes:
+        # What is formatted says what it said before.
+        changes["rich_content"] = None
+    return changes
 
 
 class ChangePage(TicketPage):

@@ -17,11 +17,20 @@ export function startConversation() {
     const { target, fragment } = event.detail;
     const next = fragment.getElementById?.(target.id) ?? fragment.firstElementChild;
     if (!next || !target.id) return;
-    if (target.contains(document.activeElement)) refocus = wayBackTo(document.activeElement);
+    if (target.contains(document.activeElement)) {
+      refocus = waysBackTo(document.activeElement);
+    }
     if (target.id === "thread") atEnd = seesEnd();
-    if (target.id === "properties") keepUnsaved(target, next);
-    // What is as it was stays, with what somebody has selected in it.
-    else if (target.isEqualNode(next)) event.detail.shouldSwap = false;
+    keepTokens(target, next);
+    keepOpen(target, next);
+    // What is as it was stays, with what somebody has selected in it, unless it was sent: what
+    // was typed there is saved, however it was written.
+    if (!target.contains(submitted) && target.isEqualNode(next)) {
+      event.detail.shouldSwap = false;
+    } else {
+      keepLost(target, next);
+      keepUnsaved(target, next);
+    }
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
     submitted = event.detail.requestConfig.verb === "post" ? event.detail.elt : null;
@@ -36,8 +45,10 @@ export function startConversation() {
     showKind();
     if (atEnd) showEnd();
     atEnd = false;
-    if (refocus && document.activeElement === document.body) document.querySelector(refocus)?.focus();
-    refocus = null;
+    for (const way of refocus) {
+      if (document.activeElement === document.body) document.querySelector(way)?.focus();
+    }
+    refocus = [];
   });
   document.addEventListener("visibilitychange", markRead);
   document.addEventListener("change", (event) => {
@@ -45,10 +56,27 @@ export function startConversation() {
     if (event.target.id === "macro") takeMacro(event.target.selectedOptions[0]);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "message") {
-      event.preventDefault();
-      document.getElementById("send").click();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      if (event.target.id === "message") {
+        event.preventDefault();
+        document.getElementById("send").click();
+      } else if (event.target.matches?.(".change textarea")) {
+        event.preventDefault();
+        event.target.form.requestSubmit();
+      }
     }
+  });
+  document.addEventListener("reset", (event) => {
+    const change = event.target.closest(".change");
+    if (!change) return;
+    event.target.classList.remove("unsaved");
+    change.open = false;
+    change.querySelector("summary").focus();
+  });
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest?.(".change > summary");
+    // It opens after this.
+    if (summary) setTimeout(() => summary.parentElement.querySelector("textarea")?.focus());
   });
   showKind();
   sayWhatMacroDoes();
@@ -71,13 +99,17 @@ function seesEnd() {
 
 // --- The focus ---------------------------------------------------------------
 
-let refocus = null;
+let refocus = [];
 
-// What has the keyboard when this is replaced: the menu that it stands in is closed then, and a
-// ticket that was resolved can be reopened.
-function wayBackTo(control) {
+// What has the keyboard when this is replaced: itself, if it is there still; the menu that it
+// stands in, which is closed then; and a ticket that was resolved can be reopened.
+function waysBackTo(control) {
+  const ways = control.id ? [`#${control.id}`] : [];
   const form = control.closest("details")?.querySelector("form");
-  return form ? `details:has(#${form.id}) > summary` : control.closest("#head") && "#head .acts button";
+  if (form) ways.push(`details:has(#${form.id}) > summary`);
+  if (control.closest("#head")) ways.push("#head .acts button");
+  if (control.closest("#thread")) ways.push("#main");
+  return ways;
 }
 
 // --- Reading -----------------------------------------------------------------
@@ -123,19 +155,48 @@ const isChanged = (form) =>
     return "defaultValue" in control && control.value !== control.defaultValue;
   });
 
+const isUnsaved = (form) =>
+  form !== submitted && (form.classList.contains("unsaved") || isChanged(form));
+
+// Each answer writes them in another way.
+function keepTokens(old, next) {
+  const token = old.querySelector("[name=csrfmiddlewaretoken]")?.getAttribute("value");
+  for (const input of next.querySelectorAll("[name=csrfmiddlewaretoken]")) {
+    if (token) input.setAttribute("value", token);
+  }
+  for (const input of old.querySelectorAll("[name=csrfmiddlewaretoken]")) {
+    input.setAttribute("value", token);
+  }
+}
+
+function keepOpen(old, next) {
+  for (const menu of old.querySelectorAll("details[open]")) {
+    const inside = menu.querySelector("form");
+    const same = menu.id
+      ? next.querySelector(`#${menu.id}`)
+      : inside && next.querySelector(`#${inside.id}`)?.closest("details");
+    if (same && !menu.contains(submitted)) same.open = true;
+  }
+}
+
 // Forms with something unsaved stay as they are, with the version that they were made for, so
 // that saving them tells if somebody else was quicker.
 function keepUnsaved(old, next) {
   for (const form of old.querySelectorAll("form[id]")) {
     const made = next.querySelector(`#${form.id}`);
-    if (made && form !== submitted && !made.classList.contains("unsaved") && isChanged(form)) {
-      made.replaceWith(form);
-    }
+    if (made && !made.classList.contains("unsaved") && isUnsaved(form)) made.replaceWith(form);
   }
-  for (const menu of old.querySelectorAll("details[open]")) {
-    const inside = menu.querySelector("form");
-    const same = inside && next.querySelector(`#${inside.id}`)?.closest("details");
-    if (same && !menu.contains(submitted)) same.open = true;
+}
+
+// A message that somebody has deleted stays while its text is being edited.
+function keepLost(old, next) {
+  for (const form of old.querySelectorAll("form[id]")) {
+    const message = form.closest(".message");
+    if (!message || !isUnsaved(form) || next.querySelector(`#${message.id}`)) continue;
+    const messages = next.querySelector("#messages");
+    const place = (one) => Number(one.id.slice("message-".length));
+    const following = [...messages.children].find((one) => place(one) > place(message));
+    messages.insertBefore(message, following ?? null);
   }
 }
 
