@@ -92,6 +92,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "is_private",
         "beginning",
         "created_at",
+        "edited_at",
         "deleted_at",
     )
     list_filter = ("author_type", "is_private", "project")

@@ -86,6 +86,18 @@ def test_controls_show_what_the_address_says(browser: Browser, inbox: str) -> No
     assert 'name="tags" value="a,b"' in page
 
 
+@pytest.mark.parametrize(
+    ("tags", "typed"),
+    [(["a", "b c"], "a,b c"), (["a,b"], '["a,b"]'), (["[a]", "b"], '["[a]", "b"]')],
+)
+def test_tags_of_a_view_are_shown_as_they_would_be_typed(
+    browser: Browser, project: Project, inbox: str, tags: list[str], typed: str
+) -> None:
+    view = SavedView.objects.create(project=project, name="One", filters={"tags": tags})
+
+    assert f'name="tags" value="{typed}"' in text_of(browser.get(inbox, view=view.short_id))
+
+
 def test_a_value_that_no_control_offers_is_kept_by_it(browser: Browser, inbox: str) -> None:
     page = text_of(browser.get(f"{inbox}?assignee=me,unassigned"))
 

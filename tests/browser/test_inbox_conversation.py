@@ -220,6 +220,35 @@ def test_a_customer_in_the_widget_and_an_agent_talk(
         expect(dana.said("<b>Thank</b> you!")).to_be_visible()
 
 
+def test_a_message_is_edited_while_others_write_and_then_deleted(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket("Where is my kettle?")
+    room.say(ticket, "It left as.", "support")
+    dana.see(ticket)
+    change = dana.page.locator("#message-2 summary", has_text="Change message 2")
+    change.click()
+    text = dana.page.get_by_label("Text of message 2")
+    expect(text).to_be_focused()
+    dana.page.keyboard.press("Control+A")
+    dana.page.keyboard.type("It left")
+
+    room.say(ticket, "Hello?")
+
+    expect(dana.said("Hello?")).to_be_visible()
+    expect(text).to_be_focused()
+    dana.page.keyboard.type(" us.")
+    dana.press("Control+Enter")
+    expect(dana.said("It left us.")).to_be_visible()
+    expect(dana.page.locator("#message-2 .when")).to_contain_text("edited")
+    change.click()
+    dana.page.locator("#message-2").get_by_text("Delete …").click()
+    dana.page.get_by_role("button", name="Delete this message").click()
+    expect(dana.said("It left us.")).to_have_count(0)
+    assert [message["content"] for message in room.messages(ticket)] == [
+        "Where is my kettle?",
+        "Hello?",
+    ]
+
+
 def test_right_to_left_text_stands_to_the_right(dana: Agent, room: Room) -> None:
     ticket = room.open_ticket("متى تصل الغلاية؟")
     dana.see(ticket)

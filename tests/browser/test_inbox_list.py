@@ -84,6 +84,31 @@ def test_many_are_selected_and_changed_at_once(dana: Agent, room: Room) -> None:
     assert sorted(states) == [("new", ["autumn"]), *[("resolved", ["autumn"])] * 59]
 
 
+def test_a_list_is_kept_as_a_view_which_is_changed_and_deleted(dana: Agent, room: Room) -> None:
+    room.open_ticket("Where is my kettle?", status="open", tags=["a"])
+    room.open_ticket("Where is my cup?", status="pending")
+    dana.see_list("?status=open")
+    dana.page.get_by_text("Save as a view").click()
+    dana.page.get_by_label("Save this list as a view named").fill("Kettles")
+    dana.page.get_by_role("button", name="Save view").click()
+    expect(dana.page.locator("#said")).to_have_text("Saved as a view.")
+    expect(dana.page.locator("#views")).to_contain_text("Kettles")
+    dana.is_live()
+
+    dana.page.get_by_text("Status: Open").click()
+    dana.page.get_by_label("Open", exact=True).uncheck()
+    expect(dana.rows).to_have_count(2)
+    dana.page.get_by_text("Changed view: Kettles").click()
+    dana.page.get_by_role("button", name="Save the changed filters").click()
+    expect(dana.page.get_by_text("View: Kettles", exact=True)).to_be_visible()
+    expect(dana.rows).to_have_count(2)
+
+    dana.page.get_by_text("View: Kettles", exact=True).click()
+    dana.page.get_by_text("Delete the view").click()
+    dana.page.get_by_role("button", name="Delete it").click()
+    expect(dana.page.locator("#views")).to_have_text("None yet")
+
+
 def test_what_customers_do_shows_at_once_in_list_number_and_title(dana: Agent, room: Room) -> None:
     first = room.open_ticket("Where is my kettle?")
     room.make("views", name="Of all", filters={"status": ["new"]})

@@ -7,15 +7,16 @@ it is written down on a page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
 
 from conversations.inbox.people import Assignable
 from conversations.models import ChannelSource, Priority, Status
-from conversations.tickets.filters import DEADLINES, DEFAULT_ORDER
+from conversations.tickets.filters import DEADLINES, DEFAULT_ORDER, TagList
 
 UNRESOLVED = ",".join(status for status in Status.values if status != Status.RESOLVED)
 _ORDERS = [
@@ -96,7 +97,7 @@ def controls(
             "Channel",
             [(value, _CHANNELS.get(value, value.title())) for value in ChannelSource.values],
         ),
-        shown.text("tags", "Tags", "any of"),
+        shown.tags("tags", "Tags", "any of"),
     ]
 
 
@@ -107,8 +108,8 @@ def further_controls(
     shown = _Controls(parameters, errors)
     when = "2026-01-31 or -7d"
     return [
-        shown.text("tags_all", "All of these tags"),
-        shown.text("tags_exclude", "None of these tags"),
+        shown.tags("tags_all", "All of these tags"),
+        shown.tags("tags_exclude", "None of these tags"),
         shown.text("channel_detail", "Channel detail"),
         shown.text("created_from", "Created from", when),
         shown.text("created_to", "Created until", when),
@@ -160,6 +161,18 @@ class _Controls:
 
     def text(self, name: str, label: str, hint: str = "") -> Control:
         return Control(name, label, "text", self._value(name), [], self.errors.get(name, []), hint)
+
+    def tags(self, name: str, label: str, hint: str = "") -> Control:
+        """With commas, as somebody would type them, unless a tag has one itself."""
+        control = self.text(name, label, hint)
+        if not control.value.startswith("["):
+            return control
+        try:
+            tags = TagList().items(control.value)
+        except ValidationError:
+            return control
+        is_plain = not any("," in tag or tag.startswith("[") for tag in tags)
+        return replace(control, value=",".join(tags)) if is_plain else control
 
     def _value(self, name: str) -> str:
         return self.parameters.get(name, "")
