@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 from django.db import connection
 from django.test import Client
@@ -41,10 +42,10 @@ class Browser:
         return self.client.get(url, query, headers=HTMX)
 
     def post(self, url: str, **form: Any) -> Any:
-        return self.client.post(url, form)
+        return self.client.post(url, _as_the_page_has_it(url, form))
 
     def post_part(self, url: str, **form: Any) -> Any:
-        return self.client.post(url, form, headers=HTMX)
+        return self.client.post(url, _as_the_page_has_it(url, form), headers=HTMX)
 
     def queries(self, url: str) -> list[str]:
         """What PostgreSQL is asked for one page."""
@@ -52,6 +53,11 @@ class Browser:
             assert self.client.get(url).status_code == 200
         asked = [query["sql"] for query in captured.captured_queries]
         return [sql for sql in asked if not sql.startswith(TRANSACTION)]
+
+
+def _as_the_page_has_it(url: str, form: dict[str, Any]) -> dict[str, Any]:
+    """Each page that a message is written on has a form of its own."""
+    return {"form": str(uuid4()), **form} if url.endswith("/reply") else form
 
 
 def numbers_in(page: Any) -> list[int]:

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -15,7 +16,7 @@ from conversations.tickets.verbs import open_ticket, update_ticket
 from projects.models import Membership, Project, Role, User
 from tests.api import ApiClient
 from tests.conftest import MakeTicket
-from tests.inbox import Browser, agent_of, page_of, text_of
+from tests.inbox import Browser, agent_of, inbox_of, page_of, text_of
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def test_of_a_long_conversation_it_shows_the_end_and_the_rest_when_asked(
     stored = row(ticket)
     for number in range(2, 121):
         post_message(ticket=stored, actor=SYSTEM, author_type="AI", content=str(number))
+    browser.post_part(f"{page}/read", seen="120")
     pages = [browser.get(page)]
     while more := re.search(r'hx-get="([^"]*before=\d+)"', text_of(pages[-1])):
         pages.append(browser.part(more[1]))
@@ -121,6 +123,18 @@ def test_of_a_long_conversation_it_shows_the_end_and_the_rest_when_asked(
     assert [len(shown(part)) for part in pages] == [50, 50, 20]
     seen = [text for part in reversed(pages) for text in shown(part)]
     assert seen == ["Where is my kettle?", *map(str, range(2, 121))]
+
+
+def test_of_a_long_conversation_all_that_is_not_read_is_there(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    """Whoever has seen the page is taken to have read it."""
+    stored = row(ticket)
+    browser.post_part(f"{page}/read", seen="1")
+    for number in range(2, 81):
+        post_message(ticket=stored, actor=SYSTEM, author_type="customer", content=str(number))
+
+    assert shown(browser.get(page)) == [str(number) for number in range(2, 81)]
 
 
 def test_a_refresh_begins_where_the_page_does(browser: Browser, ticket: Any, page: str) -> None:
@@ -694,3 +708,90 @@ def test_an_answer_begins_where_the_page_does(browser: Browser, ticket: Any, pag
     answer = browser.post_part(f"{page}/reply", message="Hi", seen="59", since="10")
 
     assert shown(answer) == [*map(str, range(10, 60)), "Hi"]
+
+
+# --- What was sent, and is sent again ----------------------------------------
+
+
+def test_who_does_not_hear_that_a_message_was_sent_sends_it_again_and_it_is_there_once(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    form = {"form": str(uuid4()), "message": "It left us.", "seen": "1"}
+    assert browser.post_part(f"{page}/reply", **form).status_code == 200
+
+    again = browser.post_part(f"{page}/reply", **form)
+
+    assert again.status_code == 200
+    assert "inbox:sent" in again.headers["HX-Trigger"]
+    assert [text for _, _, text, _ in messages(ticket)[1:]] == ["It left us."]
+
+
+def test_what_was_written_anew_meanwhile_is_another_message(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    form = {"form": str(uuid4()), "seen": "1"}
+    browser.post_part(f"{page}/reply", message="It left us.", **form)
+
+    again = browser.post_part(f"{page}/reply", message="It left us today.", **form)
+
+    assert again.status_code == 409
+    assert "wrote meanwhile" in text_of(again)
+    assert [text for _, _, text, _ in messages(ticket)[1:]] == ["It left us."]
+
+
+@pytest.mark.parametrize("form", ["", "x"])
+def test_a_message_needs_the_form_of_a_page(
+    browser: Browser, ticket: Any, page: str, form: str
+) -> None:
+    answer = browser.post_part(f"{page}/reply", message="Hi", seen="1", form=form)
+
+    assert answer.status_code == 400
+    assert "The form is incomplete." in text_of(answer)
+    assert len(messages(ticket)) == 1
+
+
+def test_a_ticket_is_not_resolved_over_what_the_customer_has_just_added(
+    browser: Browser, ticket: Any, page: str
+) -> None:
+    shown_version = str(row(ticket).version)
+    post_message(ticket=row(ticket), actor=SYSTEM, author_type="customer", content="Wait!")
+
+    refused = browser.post_part(
+        f"{page}/change", status="resolved", version=shown_version, seen="1"
+    )
+
+    assert refused.status_code == 409
+    assert "The ticket is not resolved." in text_of(refused)
+    assert row(ticket).status != "resolved"
+    told = browser.post_part(f"{page}/change", status="resolved", version=shown_version, seen="2")
+    assert told.status_code == 200
+    assert row(ticket).status == "resolved"
+
+
+def test_a_macro_whose_text_was_taken_out_of_the_box_says_nothing(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    macro = Macro.objects.create(
+        project=project, name="Refund", content="We refund you.", actions={"status": "pending"}
+    )
+    form = {"message": "", "macro": macro.short_id, "filled": macro.short_id, "seen": "1"}
+
+    refused = browser.post_part(f"{page}/reply", **form)
+
+    assert refused.status_code == 400
+    assert len(messages(ticket)) == 1
+    assert row(ticket).status != "pending"
+
+
+@pytest.mark.parametrize(
+    ("asked", "leads"),
+    [("{queue}?status=new", "{queue}?status=new"), ("//evil.example", "{queue}"), ("", "{queue}")],
+)
+def test_who_marks_unread_is_back_at_the_list_they_came_from(
+    browser: Browser, project: Project, page: str, asked: str, leads: str
+) -> None:
+    queue = inbox_of(project)
+
+    answer = browser.post(f"{page}/unread", next=asked.format(queue=queue))
+
+    assert answer.headers["Location"] == leads.format(queue=queue)

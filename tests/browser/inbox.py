@@ -110,6 +110,15 @@ class Agent:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def refresh(self) -> None:
+        """As the stream does when something has happened."""
+        self.page.evaluate("htmx.trigger('#conversation', 'inbox:live')")
+
+    def forgive_the_network(self) -> None:
+        """What the browser and htmx say of requests that the test has cut off."""
+        cut = ("ERR_FAILED", "htmx:afterRequest", "htmx:sendError")
+        self.complaints[:] = [said for said in self.complaints if not any(c in said for c in cut)]
+
     @property
     def rows(self) -> Locator:
         return self.page.locator("#rows .row")

@@ -41,6 +41,7 @@ class Change:
 class Happening:
     """One event: who, what they did, and which fields it changed."""
 
+    position: int
     at: datetime
     who: str
     what: str
@@ -82,7 +83,9 @@ def activity(
 
 def _happening(event: Any, names: dict[str, str]) -> Happening:
     changes = _changes(event.changes, names)
-    return Happening(event.created_at, actor_name(event.actor), _what(event), changes)
+    return Happening(
+        event.position, event.created_at, actor_name(event.actor), _what(event), changes
+    )
 
 
 def actor_name(actor: dict[str, Any]) -> str:

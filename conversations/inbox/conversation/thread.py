@@ -20,8 +20,13 @@ class Thread:
 
 
 def latest(ticket: Ticket, *, since: int | None = None) -> Thread:
-    """The newest messages: as many as a page begins with, or all from a place on; one query."""
+    """The newest messages: as many as a page begins with, or all from a place on; one query.
+
+    What the team has not read is there, since whoever sees the page has read it.
+    """
     messages = ticket.messages.visible().order_by("-seq")
+    if since is None and ticket.last_seq - ticket.team_read_seq > AT_ONCE:
+        since = max(ticket.team_read_seq, ticket.last_seq - MOST) + 1
     if since is not None:
         return _thread(list(messages.filter(seq__gte=since)[:MOST]), begins=since)
     found = list(messages[: AT_ONCE + 1])

@@ -22,6 +22,7 @@ from conversations.inbox.conversation.thread import (
     meanwhile,
     version_of,
 )
+from conversations.inbox.once import SentBefore, first_time, new_form
 from conversations.inbox.page import InboxPage, committed, failures
 from conversations.inbox.people import (
     Assignable,
@@ -46,6 +47,10 @@ from rest.exceptions import invalid
 
 OTHER_TICKETS = 10
 MAX_MACROS = 200
+
+
+# What a notice says was not done.
+REFUSALS = ("send", "resolve")
 
 
 class ChangedMeanwhile(Exception):
@@ -91,6 +96,12 @@ class TicketPage(InboxPage):
     def find(self, *, lock: bool = False) -> Ticket:
         return find_ticket(self.project_id, str(self.number), lock=lock)
 
+    def refuse_if_answered(self, ticket: Ticket) -> None:
+        """Raises AnsweredMeanwhile where there is more than the page that was sent has shown."""
+        places = [_whole_number(place) or 0 for place in self.request.POST.getlist("seen")]
+        if news := meanwhile(ticket, max(places, default=0)):
+            raise AnsweredMeanwhile(news)
+
     def show_parts(self, ticket: Ticket, *, status: int = 200, **further: Any) -> HttpResponse:
         """The page anew: as a whole, or to htmx those parts of it that may have changed."""
         whole = not self.htmx or self.htmx.history_restore_request
@@ -119,6 +130,7 @@ class TicketPage(InboxPage):
             "units": Unit.choices,
             "macros": self._macros(among),
             "seen": ticket.last_seq,
+            "form_key": new_form(),
             "queue": reverse("inbox-queue", args=[self.project_id]),
         }
 
@@ -166,9 +178,12 @@ class ConversationPage(TicketPage):
             )
             context = {"activity": before_that, "address": self.address}
             return self.show("inbox/conversation/happenings.html", context)
-        seen = _whole_number(request.GET.get("seen"))
+        seen, refused = _whole_number(request.GET.get("seen")), request.GET.get("refused")
         return self.show_parts(
-            ticket, meanwhile=None if seen is None else meanwhile(ticket, seen), is_refresh=True
+            ticket,
+            meanwhile=None if seen is None else meanwhile(ticket, seen),
+            is_refused=refused if refused in REFUSALS else None,
+            is_refresh=True,
         )
 
 
@@ -180,8 +195,11 @@ class ReplyPage(TicketPage):
     def post(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
         try:
             committed(self._reply)
+        except SentBefore:
+            # Whoever sends it again has not heard that it was sent.
+            pass
         except AnsweredMeanwhile as exc:
-            return self._not_sent(409, meanwhile=exc.meanwhile, is_refused=True)
+            return self._not_sent(409, meanwhile=exc.meanwhile, is_refused="send")
         except ValidationError as exc:
             return self._not_sent(400, composer_errors=failures(exc))
         if not self.htmx:
@@ -192,6 +210,7 @@ class ReplyPage(TicketPage):
     def _not_sent(self, status: int, **why: Any) -> HttpResponse:
         form = self.request.POST
         written = {name: form.get(name, "") for name in ("message", "macro", "kind", "seen")}
+        why["form_key"] = form.get("form", "")
         seen = _whole_number(written["seen"])
         if seen is not None:
             # What is not seen yet stays so: the notice says what it is.
@@ -201,9 +220,9 @@ class ReplyPage(TicketPage):
     def _reply(self) -> None:
         form = self.request.POST
         ticket = self.find(lock=True)
-        places = [_whole_number(place) or 0 for place in form.getlist("seen")]
-        if news := meanwhile(ticket, max(places, default=0)):
-            raise AnsweredMeanwhile(news)
+        content = "\0".join(form.get(name, "") for name in ("kind", "macro", "then", "message"))
+        first_time(form.get("form", ""), self.agent, content=f"{ticket.pk}\0{content}")
+        self.refuse_if_answered(ticket)
         self._say(ticket, form.get("message", ""), is_note=form.get("kind") == "note")
         if form.get("then") == Status.RESOLVED:
             verbs.update_ticket(ticket=ticket, actor=self.actor, status=Status.RESOLVED)
@@ -211,7 +230,9 @@ class ReplyPage(TicketPage):
     def _say(self, ticket: Ticket, text: str, *, is_note: bool) -> None:
         macro = None if is_note else self._macro(self.request.POST.get("macro", ""))
         text = text.replace("\r\n", "\n")
-        if macro is None:
+        # With a script the macro's text has stood in the box, and was taken out of it.
+        was_filled = macro is not None and self.request.POST.get("filled") == macro.short_id
+        if macro is None or (was_filled and macro.content and not text.strip()):
             said = _validated(text, is_note=is_note)
             post_message(
                 ticket=ticket,
@@ -323,6 +344,9 @@ class ChangePage(TicketPage):
             changed = committed(self._change)
         except ChangedMeanwhile:
             return self.show_parts(self.find(), status=409, entered=entered, is_stale=True)
+        except AnsweredMeanwhile as exc:
+            why = {"meanwhile": exc.meanwhile, "is_refused": "resolve"}
+            return self.show_parts(self.find(), status=409, **why)
         except ValidationError as exc:
             ticket = self.find()
             return self.show_parts(ticket, status=400, entered=entered, errors=failures(exc))
@@ -335,6 +359,9 @@ class ChangePage(TicketPage):
         ticket = self.find(lock=True)
         if self.request.POST.get("version") != str(ticket.version):
             raise ChangedMeanwhile
+        if self.request.POST.get("status") == Status.RESOLVED and "seen" in self.request.POST:
+            # What is resolved is out of sight, and so is what the customer has just added.
+            self.refuse_if_answered(ticket)
         serializer = TicketSerializer(
             ticket,
             data=asked_for(self.request.POST.dict(), self.project.time_zone),
@@ -373,4 +400,5 @@ class MarkUnreadPage(TicketPage):
 
     def post(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
         committed(lambda: verbs.mark_unread(ticket=self.find(lock=True)))
-        return redirect(reverse("inbox-queue", args=[project_id]))
+        queue, back = reverse("inbox-queue", args=[project_id]), request.POST.get("next", "")
+        return redirect(back if back.partition("?")[0] == queue else queue)

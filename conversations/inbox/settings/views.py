@@ -11,9 +11,9 @@ from django.utils import timezone
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
+from conversations.inbox.once import first_time
 from conversations.inbox.settings import keys
 from conversations.inbox.settings.forms import as_shown, changed, typed, validated
-from conversations.inbox.settings.once import first_time
 from conversations.inbox.settings.pages import Secret, SettingsPage
 from conversations.inbox.settings.projects import PROJECT, WIDGET
 from conversations.inbox.settings.webhooks import STATUSES, WEBHOOK, outcome

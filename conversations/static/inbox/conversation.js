@@ -1,115 +1,149 @@
 // A conversation: reading marks as read, what is half done stays, and macros fill the box.
+import { isUntouched, merge } from "./merge.js";
+
+const byId = (id) => document.getElementById(id);
 
 export function startConversation() {
   const list = placeInList();
-  if (list) document.getElementById("back").href = list.address;
+  if (list) byId("back").href = list.address;
 
+  document.addEventListener("htmx:confirm", (event) => {
+    if (event.detail.elt.id !== "composer") return;
+    // The second half of a double click; the same event comes again from the queue of requests.
+    if (sending && sending !== event.detail.triggeringEvent) event.preventDefault();
+    else sending = event.detail.triggeringEvent;
+    // What was typed now would be gone with the box that is emptied.
+    byId("message").readOnly = true;
+  });
   document.addEventListener("htmx:configRequest", (event) => {
     const { elt, parameters, verb } = event.detail;
-    const first = document.getElementById("thread").dataset.first;
     // So that what comes anew begins where the page does.
-    if (elt.id === "conversation" || verb === "post") parameters.since = first;
-    if (elt.id === "conversation" && isWriting()) {
-      parameters.seen = document.getElementById("seen").value;
+    if (elt.id === "conversation" || verb === "post") parameters.since = byId("thread").dataset.first;
+    if (elt.id === "conversation") tellWhatIsKnown(parameters);
+    if (elt.matches(CHANGES)) {
+      parameters.version = elt.dataset.version ?? byId("properties").dataset.version;
     }
+  });
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr, requestConfig } = event.detail;
+    answer = { xhr, requestConfig, elt: requestConfig.elt };
+    sawEnd = seesEnd();
   });
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
     const { target, fragment } = event.detail;
-    const next = fragment.getElementById?.(target.id) ?? fragment.firstElementChild;
-    if (!next || !target.id) return;
-    if (target.contains(document.activeElement)) {
-      refocus = waysBackTo(document.activeElement);
+    const next = fragment.getElementById?.(target.id);
+    if (!next) return;
+    event.detail.shouldSwap = false;
+    if (target.id === "properties") keepUnsaved(target, next);
+    if (target.id === "activity") keepEarlier(target, next);
+    if (target.id !== "notice" || isNews(target, next)) merge(target, next, isKept);
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    const { xhr, requestConfig } = event.detail;
+    const { elt } = requestConfig;
+    if (elt.id === "composer") {
+      sending = null;
+      byId("message").readOnly = false;
     }
-    if (target.id === "thread") atEnd = seesEnd();
-    keepTokens(target, next);
-    keepOpen(target, next);
-    // What is as it was stays, with what somebody has selected in it, unless it was sent: what
-    // was typed there is saved, however it was written.
-    if (!target.contains(submitted) && target.isEqualNode(next)) {
-      event.detail.shouldSwap = false;
-    } else {
-      keepLost(target, next);
-      keepUnsaved(target, next);
-    }
-  });
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    submitted = event.detail.requestConfig.verb === "post" ? event.detail.elt : null;
-    // What was typed now would be gone with the box that is emptied.
-    if (event.detail.elt.id === "composer") document.getElementById("message").readOnly = true;
-  });
-  document.addEventListener("htmx:afterRequest", () => {
-    document.getElementById("message").readOnly = false;
-  });
-  document.addEventListener("htmx:afterSettle", () => {
-    markRead();
+    if (requestConfig.verb === "post" && isDone(xhr)) finish(elt);
+    answer = null;
     showKind();
-    if (atEnd) showEnd();
-    atEnd = false;
-    for (const way of refocus) {
-      if (document.activeElement === document.body) document.querySelector(way)?.focus();
-    }
-    refocus = [];
+    if (sawEnd) showEnd();
+    look();
   });
-  document.addEventListener("visibilitychange", markRead);
+  document.addEventListener("inbox:sent", () => {
+    byId("message").value = "";
+    if (byId("macro")) byId("macro").value = "";
+    byId("filled").value = "";
+    byId("kind-reply").checked = true;
+  });
+  document.addEventListener("visibilitychange", look);
+  addEventListener("scroll", look, { passive: true });
   document.addEventListener("change", (event) => {
     if (event.target.name === "kind") showKind();
     if (event.target.id === "macro") takeMacro(event.target.selectedOptions[0]);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      if (event.target.id === "message") {
-        event.preventDefault();
-        document.getElementById("send").click();
-      } else if (event.target.matches?.(".change textarea")) {
-        event.preventDefault();
-        event.target.form.requestSubmit();
-      }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "message") {
+      event.preventDefault();
+      byId("send").click();
     }
   });
-  document.addEventListener("reset", (event) => {
-    const change = event.target.closest(".change");
-    if (!change) return;
-    event.target.classList.remove("unsaved");
-    change.open = false;
-    change.querySelector("summary").focus();
-  });
-  document.addEventListener("click", (event) => {
-    const summary = event.target.closest?.(".change > summary");
-    // It opens after this.
-    if (summary) setTimeout(() => summary.parentElement.querySelector("textarea")?.focus());
-  });
+  byId("below").addEventListener("click", showEnd);
+  startMenusThatSave();
+  startEarlier();
+  startGoingBack();
   showKind();
-  sayWhatMacroDoes();
-  markRead();
   showEnd();
+  look();
   if (["#reply", "#note"].includes(location.hash)) write(location.hash.slice(1));
+}
+
+// --- Requests and their answers ----------------------------------------------
+
+// All requests of the page go one after the other, see hx-sync in page.html: what one changes is
+// known when the next one says which version of the ticket it is about.
+const CHANGES = "#head form[hx-post], #properties form";
+
+// The answer that is being put in place.
+let answer = null;
+let sending = null;
+
+const isDone = (xhr) => xhr.status >= 200 && xhr.status < 300;
+
+// What the page shows of the conversation, and what it has said about it: said again for as long
+// as it holds.
+function tellWhatIsKnown(parameters) {
+  const refused = byId("notice").dataset.refused;
+  if (refused) parameters.refused = refused;
+  if (refused || isWriting()) parameters.seen = byId("seen").value;
+}
+
+// An empty notice takes one away only where it was asked for by a refresh or by the composer; and
+// why something was not sent stays until it is.
+function isNews(old, next) {
+  if (next.childElementCount) return true;
+  if (answer?.elt.id === "composer") return true;
+  if (answer?.elt.id === "conversation") return !old.querySelector(".error");
+  return old.dataset.refused === "resolve" && answer?.elt.matches("#head form");
+}
+
+// A form that was done shows what is stored, and the menu that it stands in is closed.
+function finish(form) {
+  if (form.id === "composer" || !form.isConnected) return;
+  form.reset();
+  const hadKeyboard = form.contains(document.activeElement);
+  let menu = null;
+  for (let one = form.closest("details"); one; one = one.parentElement.closest("details")) menu = one;
+  if (!menu) return;
+  for (const open of [menu, ...menu.querySelectorAll("details[open]")]) open.open = false;
+  if (hadKeyboard) menu.querySelector("summary").focus();
 }
 
 // --- The end of the conversation ---------------------------------------------
 
-let atEnd = false;
+let sawEnd = false;
 
 const end = () => document.querySelector("#messages > :last-child");
-const showEnd = () => end()?.scrollIntoView({ block: "nearest" });
+
+function showEnd() {
+  end()?.scrollIntoView({ block: "nearest" });
+  look();
+}
 
 function seesEnd() {
   const box = end()?.getBoundingClientRect();
-  return box ? box.top < innerHeight && box.bottom > 0 : true;
+  if (!box) return true;
+  const composer = byId("composer");
+  const covered = getComputedStyle(composer).position === "sticky" ? composer.offsetHeight : 0;
+  return box.top < innerHeight - covered && box.bottom > 0;
 }
 
-// --- The focus ---------------------------------------------------------------
-
-let refocus = [];
-
-// What has the keyboard when this is replaced: itself, if it is there still; the menu that it
-// stands in, which is closed then; and a ticket that was resolved can be reopened.
-function waysBackTo(control) {
-  const ways = control.id ? [`#${control.id}`] : [];
-  const form = control.closest("details")?.querySelector("form");
-  if (form) ways.push(`details:has(#${form.id}) > summary`);
-  if (control.closest("#head")) ways.push("#head .acts button");
-  if (control.closest("#thread")) ways.push("#main");
-  return ways;
+function look() {
+  const below = byId("below");
+  const isUnseen = byId("thread").dataset.unread !== "0" && !seesEnd();
+  below.hidden = !isUnseen;
+  if (!isUnseen) markRead();
 }
 
 // --- Reading -----------------------------------------------------------------
@@ -118,10 +152,10 @@ let marking = false;
 
 // Only what somebody can see is read, and only up to where the page shows it.
 async function markRead() {
-  const thread = document.getElementById("thread");
+  const thread = byId("thread");
   if (marking || document.hidden || thread.dataset.unread === "0") return;
   marking = true;
-  const form = document.getElementById("read");
+  const form = byId("read");
   const body = new URLSearchParams(new FormData(form));
   body.set("seen", thread.dataset.seen);
   try {
@@ -141,99 +175,152 @@ async function markRead() {
 
 // --- What is half done -------------------------------------------------------
 
-let submitted = null;
-
-const isChanged = (form) =>
-  [...form.elements].some((control) => {
-    if (control.type === "hidden") return false;
-    if (control.type === "checkbox") return control.checked !== control.defaultChecked;
-    if (control.tagName === "SELECT") {
-      const options = [...control.options];
-      // Where none is marked, the first is chosen.
-      return control.value !== (options.find((one) => one.defaultSelected) ?? options[0]).value;
-    }
-    return "defaultValue" in control && control.value !== control.defaultValue;
-  });
-
 const isUnsaved = (form) =>
-  form !== submitted && (form.classList.contains("unsaved") || isChanged(form));
+  form.classList.contains("unsaved") || ![...form.elements].every(isUntouched);
 
-// Each answer writes them in another way.
-function keepTokens(old, next) {
-  const token = old.querySelector("[name=csrfmiddlewaretoken]")?.getAttribute("value");
-  for (const input of next.querySelectorAll("[name=csrfmiddlewaretoken]")) {
-    if (token) input.setAttribute("value", token);
-  }
-  for (const input of old.querySelectorAll("[name=csrfmiddlewaretoken]")) {
-    input.setAttribute("value", token);
-  }
-}
+// Forms with something unsaved stay as they are, but for the one that was answered.
+const isKept = (element) =>
+  element.tagName === "FORM" && element !== answer?.elt && isUnsaved(element);
 
-function keepOpen(old, next) {
-  for (const menu of old.querySelectorAll("details[open]")) {
-    const inside = menu.querySelector("form");
-    const same = menu.id
-      ? next.querySelector(`#${menu.id}`)
-      : inside && next.querySelector(`#${inside.id}`)?.closest("details");
-    if (same && !menu.contains(submitted)) same.open = true;
-  }
-}
-
-// Forms with something unsaved stay as they are, with the version that they were made for, so
-// that saving them tells if somebody else was quicker.
+// They are about the version that they were made for, so that saving them tells if somebody else
+// was quicker; what this page itself has changed meanwhile is no surprise to who sits before it.
 function keepUnsaved(old, next) {
-  for (const form of old.querySelectorAll("form[id]")) {
-    const made = next.querySelector(`#${form.id}`);
-    if (made && !made.classList.contains("unsaved") && isUnsaved(form)) made.replaceWith(form);
+  const { requestConfig, xhr } = answer;
+  const isOurs =
+    requestConfig.verb === "post" &&
+    isDone(xhr) &&
+    Number(next.dataset.version) <= Number(requestConfig.parameters.version) + 1;
+  const unsaved = [...old.querySelectorAll("form")].filter(isKept);
+  if (!isOurs) for (const form of unsaved) form.dataset.version ??= old.dataset.version;
+  if (answer.elt.id !== "conversation" || !unsaved.length) return;
+  // What was said of them is said for as long as they are there.
+  for (const told of [...old.querySelectorAll(":scope > .notice, :scope > .error")].reverse()) {
+    if (!next.querySelector(`:scope > #${told.id}`)) next.prepend(told.cloneNode(true));
   }
 }
 
-// A message that somebody has deleted stays while its text is being edited.
-function keepLost(old, next) {
-  for (const form of old.querySelectorAll("form[id]")) {
-    const message = form.closest(".message");
-    if (!message || !isUnsaved(form) || next.querySelector(`#${message.id}`)) continue;
-    const messages = next.querySelector("#messages");
-    const place = (one) => Number(one.id.slice("message-".length));
-    const following = [...messages.children].find((one) => place(one) > place(message));
-    messages.insertBefore(message, following ?? null);
-  }
+// Who has asked for what happened before goes on seeing it.
+function keepEarlier(old, next) {
+  const [shown, news] = [old, next].map((part) => part.querySelector(".timeline"));
+  const ids = new Set([...news.children].map((child) => child.id));
+  const oldest = news.querySelector("li[id]:last-child, li[id]:has(+ .more)");
+  const last = oldest && shown.querySelector(`#${oldest.id}`);
+  if (!last) return;
+  const before = [];
+  for (let one = last.nextElementSibling; one; one = one.nextElementSibling) before.push(one);
+  if (!before.some((one) => one.id && !ids.has(one.id))) return;
+  news.querySelector(".more")?.remove();
+  news.append(...before.map((one) => one.cloneNode(true)));
 }
 
-export const isWriting = () => document.getElementById("message").value.trim() !== "";
+export const isWriting = () => byId("message").value.trim() !== "";
+
+// --- Choosing is saving ------------------------------------------------------
+
+// A select is saved when something is chosen in it; by who walks through it with the keyboard, when
+// it is left or Enter is pressed, since each step chooses.
+function startMenusThatSave() {
+  let walked = null;
+  const isFact = (element) => element.matches?.(".fact > select");
+  const save = (select) => {
+    walked = null;
+    if (!isUntouched(select)) select.form.requestSubmit();
+  };
+  const onKey = (event) => {
+    if (!isFact(event.target)) return;
+    if (event.key === "Escape") {
+      walked = null;
+      event.target.form.reset();
+      event.target.form.classList.remove("unsaved");
+    } else if (event.key === "Enter" && walked === event.target) {
+      event.preventDefault();
+      save(event.target);
+    } else if (!["Tab", "Shift"].includes(event.key)) walked = event.target;
+  };
+  // Before the commands, for which Escape leaves the control.
+  document.addEventListener("keydown", onKey, { capture: true });
+  document.addEventListener("pointerdown", (event) => {
+    if (event.target === walked) walked = null;
+  });
+  document.addEventListener("change", (event) => {
+    if (!isFact(event.target)) return;
+    if (walked === event.target) event.target.form.classList.add("unsaved");
+    else save(event.target);
+  });
+  document.addEventListener("focusout", (event) => {
+    if (walked && event.target === walked) save(walked);
+  });
+}
+
+// --- Earlier messages, and where the agent came from -------------------------
+
+// They come above what is read: that stays where it is, and the keyboard is at the first of them.
+function startEarlier() {
+  let height = 0;
+  const isAsked = (event) => event.detail.elt.closest?.(".more") !== null;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (isAsked(event)) height = document.documentElement.scrollHeight;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const { elt } = event.detail.requestConfig;
+    if (!height) return;
+    if (elt.tagName === "A") {
+      const top = scrollY;
+      const grown = document.documentElement.scrollHeight - height;
+      // Where the browser has not done it by itself, as it does not at the very top.
+      if (top === 0) scrollTo(0, grown);
+      document.querySelector("#earlier .more a, #earlier .message")?.focus({ preventScroll: true });
+    } else {
+      document.querySelector(".timeline .more button, .timeline > :last-child")?.focus();
+    }
+    height = 0;
+  });
+}
+
+function startGoingBack() {
+  const form = byId("mark-unread").form;
+  form.addEventListener("submit", () => {
+    const { pathname, search } = new URL(byId("back").href);
+    form.elements.next.value = pathname + search;
+  });
+}
 
 // --- Writing -----------------------------------------------------------------
 
 export function write(kind) {
-  document.getElementById(`kind-${kind}`).checked = true;
+  byId(`kind-${kind}`).checked = true;
   showKind();
-  document.getElementById("message").focus();
+  byId("message").focus();
 }
 
 function showKind() {
-  const composer = document.getElementById("composer");
-  const isNote = document.getElementById("kind-note").checked;
+  const composer = byId("composer");
+  const isNote = byId("kind-note").checked;
   composer.dataset.kind = isNote ? "note" : "reply";
-  document.getElementById("message").placeholder = isNote
+  byId("message").placeholder = isNote
     ? "Write to your team; the customer never sees it …"
     : "Write to the customer …";
-  document.getElementById("send").textContent = isNote ? "Add note" : "Send";
+  byId("send").textContent = isNote ? "Add note" : "Send";
+  sayWhatMacroDoes(isNote);
 }
 
 function takeMacro(option) {
-  const message = document.getElementById("message");
+  const message = byId("message");
   const content = option.dataset.content ?? "";
   if (content) {
     message.value = message.value.trim() ? `${message.value.trimEnd()}\n\n${content}` : content;
     message.dispatchEvent(new Event("input", { bubbles: true }));
     message.focus();
   }
-  sayWhatMacroDoes();
+  // What is taken out of the box again is not to be sent.
+  byId("filled").value = option.value;
+  showKind();
 }
 
-function sayWhatMacroDoes() {
-  const does = document.getElementById("macro")?.selectedOptions[0]?.dataset.does;
-  document.getElementById("macro-does").textContent = does ? `The macro ${does}.` : "";
+function sayWhatMacroDoes(isNote) {
+  const does = byId("macro")?.selectedOptions[0]?.dataset.does;
+  const says = isNote ? "A note does nothing else of what the macro does." : `The macro ${does}.`;
+  byId("macro-does").textContent = does ? says : "";
 }
 
 // --- For the keyboard --------------------------------------------------------

@@ -1,6 +1,20 @@
 // What is written and not sent yet outlives a reload, and a session that ended.
 
-const key = () => `inbox:draft:${document.body.dataset.project}:${document.body.dataset.ticket}`;
+const DRAFTS = "inbox:draft:";
+
+// Of this agent: another one may sit down at the same browser.
+function key() {
+  const { agent, project, ticket } = document.body.dataset;
+  return `${DRAFTS}${agent}:${project}:${ticket}`;
+}
+
+// Who logs out leaves nothing behind.
+export function forgetAtLogout() {
+  document.querySelector("form[action='/logout']")?.addEventListener("submit", () => {
+    const drafts = Object.keys(localStorage).filter((name) => name.startsWith(DRAFTS));
+    drafts.forEach((name) => localStorage.removeItem(name));
+  });
+}
 
 export function startDrafts() {
   restore();
@@ -10,7 +24,13 @@ export function startDrafts() {
   document.addEventListener("change", (event) => {
     if (event.target.closest?.("#composer")) keep();
   });
-  document.addEventListener("inbox:sent", () => localStorage.removeItem(key()));
+  document.addEventListener("inbox:sent", () => {
+    const kept = localStorage.getItem(key());
+    // What another tab of the same ticket has written is not sent.
+    if (kept && JSON.parse(kept).text === document.getElementById("message").value) {
+      localStorage.removeItem(key());
+    }
+  });
   // In another tab of the same ticket.
   addEventListener("storage", (event) => {
     const message = document.getElementById("message");

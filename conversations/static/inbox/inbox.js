@@ -1,5 +1,5 @@
 // The pages of the inbox, made quicker: all of them work by links and forms alone.
-import { startDrafts } from "./drafts.js";
+import { forgetAtLogout, startDrafts } from "./drafts.js";
 import { startKeys } from "./keys.js";
 import { startLive } from "./live.js";
 import { startQueue } from "./queue.js";
@@ -8,6 +8,7 @@ import { startMenus } from "./menus.js";
 
 document.documentElement.classList.add("js");
 startMenus();
+forgetAtLogout();
 startKeys();
 if (document.body.classList.contains("is-queue")) startQueue();
 if (document.body.classList.contains("is-conversation")) {
@@ -36,7 +37,7 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 document.addEventListener("htmx:sendError", (event) => {
   if (!isRefresh(event)) {
-    tell("This was not done: the service can not be reached. What you wrote is kept; try again.");
+    tell("The service can not be reached, so that this may not be done. What you wrote is kept; try again: nothing is done twice.");
   }
 });
 document.addEventListener("htmx:afterRequest", (event) => {

@@ -64,7 +64,7 @@ function write(kind) {
 }
 
 function resolve() {
-  if (isConversation()) byId("resolve")?.click();
+  if (isConversation()) document.querySelector("#state[data-to=resolved]")?.click();
   else if (isQueue() && queue.selectCurrent()) {
     byId("bulk-status").value = "resolved";
     document.querySelector("#bulk [name=act][value=status]").click();

@@ -91,6 +91,10 @@ class Reader {
         // Cut off, silent, or not to be reached: all the same to who waits for news.
       }
       clearTimeout(this.watch);
+      if (this.isOver) {
+        tell({ kind: "state", state: "over" });
+        return;
+      }
       tell({ kind: "state", state: navigator.onLine ? "behind" : "offline" });
       await this.wait();
     }
@@ -105,7 +109,10 @@ class Reader {
       signal: this.attempt.signal,
       cache: "no-store",
     });
-    if (response.status === 401 || response.status === 403) location.reload();
+    if (response.status === 401 || response.status === 403) {
+      this.isOver = true;
+      return;
+    }
     if (!response.ok) throw new Error(String(response.status));
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
@@ -226,6 +233,7 @@ const TEXTS = {
   live: "Live",
   behind: "Behind: connecting again …",
   offline: "Offline: this page may be out of date",
+  over: "No access any more: reload this page",
 };
 
 function show(next) {
