@@ -101,10 +101,10 @@ function seesEnd() {
 
 let refocus = [];
 
-// What has the keyboard when this is replaced: itself, if it is there still; the menu that it
+// What has the keyboard when this is replaced: a message that is being edited; the menu that it
 // stands in, which is closed then; and a ticket that was resolved can be reopened.
 function waysBackTo(control) {
-  const ways = control.id ? [`#${control.id}`] : [];
+  const ways = control.matches(".change textarea") ? [`#${control.id}`] : [];
   const form = control.closest("details")?.querySelector("form");
   if (form) ways.push(`details:has(#${form.id}) > summary`);
   if (control.closest("#head")) ways.push("#head .acts button");
