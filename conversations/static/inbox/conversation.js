@@ -36,6 +36,7 @@ export function startConversation() {
     event.detail.shouldSwap = false;
     if (target.id === "properties") keepUnsaved(target, next);
     if (target.id === "activity") keepEarlier(target, next);
+    if (target.id === "thread") keepLost(target, next);
     if (target.id !== "notice" || isNews(target, next)) merge(target, next, isKept);
   });
   document.addEventListener("htmx:afterRequest", (event) => {
@@ -64,12 +65,17 @@ export function startConversation() {
     if (event.target.id === "macro") takeMacro(event.target.selectedOptions[0]);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "message") {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    if (event.target.id === "message") {
       event.preventDefault();
       byId("send").click();
+    } else if (event.target.matches?.(".change textarea")) {
+      event.preventDefault();
+      event.target.form.requestSubmit();
     }
   });
   byId("below").addEventListener("click", showEnd);
+  startChanges();
   startMenusThatSave();
   startEarlier();
   startGoingBack();
@@ -199,6 +205,18 @@ function keepUnsaved(old, next) {
   }
 }
 
+// A message that somebody has deleted stays while its text is being edited.
+function keepLost(old, next) {
+  const place = (message) => Number(message.id.slice("message-".length));
+  for (const form of [...old.querySelectorAll(".change form")].filter(isKept)) {
+    const message = form.closest(".message");
+    if (next.querySelector(`#${message.id}`)) continue;
+    const others = [...next.querySelectorAll("#messages > .message")];
+    const following = others.find((one) => place(one) > place(message));
+    next.querySelector("#messages").insertBefore(message.cloneNode(true), following ?? null);
+  }
+}
+
 // Who has asked for what happened before goes on seeing it.
 function keepEarlier(old, next) {
   const [shown, news] = [old, next].map((part) => part.querySelector(".timeline"));
@@ -214,6 +232,24 @@ function keepEarlier(old, next) {
 }
 
 export const isWriting = () => byId("message").value.trim() !== "";
+
+// --- Messages that are changed -----------------------------------------------
+
+function startChanges() {
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest?.(".change > summary");
+    // It opens after this.
+    if (summary) setTimeout(() => summary.parentElement.querySelector("textarea")?.focus());
+  });
+  document.addEventListener("reset", (event) => {
+    const change = event.target.closest(".change");
+    // A form that was answered is reset as well, see finish.
+    if (!change || answer) return;
+    event.target.classList.remove("unsaved");
+    change.open = false;
+    change.querySelector("summary").focus();
+  });
+}
 
 // --- Choosing is saving ------------------------------------------------------
 
