@@ -87,7 +87,7 @@ def test_the_migration_fills_in_what_was_replied_before_it(
     say(writer, url, is_private=True)
     say(writer, url)
     Ticket.objects.filter(project=project).update(first_reply_seconds=None)
-    migration = import_module("conversations.migrations.0015_fill_first_reply_seconds")
+    migration = import_module("conversations.migrations.0016_fill_first_reply_seconds")
 
     with connection.schema_editor(atomic=False) as editor:
         migration.fill(apps, editor)

@@ -16,7 +16,7 @@ from conversations.inbox.conversation.changes import asked_for
 from conversations.inbox.conversation.macros import does
 from conversations.inbox.conversation.snoozes import snoozes
 from conversations.inbox.conversation.thread import Meanwhile, earlier, latest, meanwhile
-from conversations.inbox.page import InboxPage, committed, failures
+from conversations.inbox.page import InboxPage, failures
 from conversations.inbox.people import (
     Assignable,
     assignable,
@@ -36,6 +36,7 @@ from conversations.tickets.filters import sla_state
 from conversations.tickets.finding import find_ticket
 from conversations.tickets.serializers import TicketSerializer, load_persons
 from rest.exceptions import invalid
+from rest.transactions import committed
 
 OTHER_TICKETS = 10
 MAX_MACROS = 200

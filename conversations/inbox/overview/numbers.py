@@ -22,7 +22,7 @@ class Unread:
 
 
 def status_totals(project_id: int) -> dict[str, int]:
-    """How many tickets there are in each state but resolved, as the totals say: no ticket is read."""
+    """How many tickets there are in each state but resolved; none of them is read."""
     found = total_by_status(project_id, UNRESOLVED)
     return {status: found.get(status, 0) for status in UNRESOLVED}
 

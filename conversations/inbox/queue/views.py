@@ -15,7 +15,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
-from conversations.inbox.page import AgentPage, InboxPage, committed, failures
+from conversations.inbox.page import AgentPage, InboxPage, failures
 from conversations.inbox.people import Assignable, as_assignee, assignable
 from conversations.inbox.queue.controls import (
     PLACE,
@@ -42,6 +42,7 @@ from conversations.tickets.serializers import (
 from projects.models import Project
 from rest.exceptions import invalid
 from rest.pagination import Page, paginate
+from rest.transactions import committed
 
 # In the sidebar; further ones are reached by their address.
 MAX_VIEWS = 50

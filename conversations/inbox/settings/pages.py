@@ -14,12 +14,13 @@ from django.shortcuts import redirect
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from conversations.inbox.page import InboxPage, committed, failures
+from conversations.inbox.page import InboxPage, failures
 from conversations.inbox.settings.forms import Field, shown, validated
 from conversations.inbox.settings.once import new_form
 from rest.exceptions import Conflict
 from rest.fields import QueryParameters
 from rest.pagination import Order, Page, PageQuery, paginate
+from rest.transactions import committed
 
 
 @dataclass(frozen=True)
