@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -310,3 +311,23 @@ def test_the_list_of_the_overdue_begins_at_the_first_and_passes_nothing(crowded:
     plan = plan_of(lambda: list(tickets.order_by("sla_due_at", "pk")[:10]))
 
     assert reads(plan, "ticket_unresolved_due") == 10
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"assignee": [Q(assignee_user=None, assignee_role=None)]},
+        {"priority": ["high", "none"]},
+        {"channel_source": "api"},
+    ],
+    ids=str,
+)
+def test_filters_of_what_is_unresolved_are_counted_from_an_index_alone(
+    crowded: Project, query: dict[str, Any]
+) -> None:
+    query = {"status": numbers.UNRESOLVED, **query}
+    tickets = matching(Ticket.objects.in_project(crowded.pk), query, counting=True)
+
+    plan = plan_of(lambda: tickets.count())
+
+    assert index_alone(plan, "ticket_unresolved") == TICKETS // 20

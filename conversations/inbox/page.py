@@ -67,11 +67,15 @@ class InboxPage(AgentPage):
             # The same whether or not there is such a project, as in the API.
             raise PermissionDenied()
         [self.project] = mine
-        with timezone.override(ZoneInfo(self.project.time_zone)):
+        with timezone.override(self.time_zone):
             try:
                 return super().answer(*args, **kwargs)
             except NotFound as exc:
                 raise Http404(str(exc)) from exc
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        return ZoneInfo(self.project.time_zone)
 
     @property
     def actor(self) -> Actor:

@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from django_htmx.http import trigger_client_event
 from rest_framework.exceptions import NotFound, ValidationError
 
@@ -97,7 +98,8 @@ class TicketPage(InboxPage):
             "statuses": Status.choices,
             "priorities": Priority.choices,
             "units": Unit.choices,
-            "macros": self._macros(among),
+            # Only the page as a whole, and the box after a reply, show them.
+            "macros": SimpleLazyObject(lambda: self._macros(among)),
             "seen": ticket.last_seq,
             "queue": reverse("inbox-queue", args=[self.project_id]),
         }

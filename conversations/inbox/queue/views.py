@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from django.db.models import Func, IntegerField, Subquery
+from django.db.models import Func, IntegerField, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -44,7 +44,7 @@ from rest.exceptions import invalid
 from rest.pagination import Page, paginate
 from rest.transactions import committed
 
-# In the sidebar; further ones are reached by their address.
+# In the sidebar; further ones are reached by their address, and are there then.
 MAX_VIEWS = 50
 
 
@@ -97,11 +97,13 @@ class ListPage(InboxPage):
         ]
 
     def views(self) -> list[SavedView]:
-        return list(
-            SavedView.objects.filter(project_id=self.project_id).order_by("created_at", "pk")[
-                :MAX_VIEWS
-            ]
-        )
+        """Those of the sidebar, and the one that the address names."""
+        parameters = self.request.GET
+        named = parameters.get("view") or parameters.get("current", "")
+        every = SavedView.objects.filter(project_id=self.project_id).order_by("created_at", "pk")
+        shown = Q(pk__in=every.values("pk")[:MAX_VIEWS])
+        # A NUL can not be looked for in PostgreSQL, and names nothing.
+        return list(every.filter(shown | Q(short_id=named) if named.isalnum() else shown))
 
     def view_links(
         self, views: list[SavedView], current: str | None, numbers: dict[str, int] | None = None
