@@ -51,13 +51,18 @@ class Answers:
         return len(self.latencies)
 
 
-def request(method: str, path: str, *, key: str = "", token: str = "", body: bytes = b"") -> bytes:
-    """The bytes of a request; `key` is an API key, `token` a widget's, `body` is JSON."""
+def request(
+    method: str, path: str, *, key: str = "", token: str = "", session: str = "", body: bytes = b""
+) -> bytes:
+    """The bytes of a request; `key` is an API key, `token` a widget's, `session` the cookie of
+    who is signed in, `body` is JSON."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Accept: application/json"]
     if key:
         lines.append(f"Authorization: Bearer {key}")
     if token:
         lines.append(f"X-Conversations-Token: {token}")
+    if session:
+        lines.append(f"Cookie: sessionid={session}")
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -28,7 +28,8 @@ class Target:
 
     Every answer is held to the status; `is_right` looks at the body of the first one, before
     anything is measured. With `before`, which is done before each, they are sent one by one.
-    With `each_is_cached` each has been sent once before a round.
+    With `each_is_cached` each has been sent once before a round. `read` makes of the answer's
+    bytes what `is_right` looks at.
     """
 
     web: Web
@@ -37,6 +38,7 @@ class Target:
     status: int = 200
     before: Callable[[], None] | None = None
     each_is_cached: bool = False
+    read: Callable[[bytes], Any] = json.loads
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def _one_by_one(target: Target, job: Job) -> Answers:
 def check(target: Target) -> None:
     """Sends the first request and looks at the answer; raises LoadError when it is wrong."""
     status, content = fetch(target.web, target.requests[0])
-    if status != target.status or not target.is_right(json.loads(content)):
+    if status != target.status or not target.is_right(target.read(content)):
         beginning = content[:1000].decode(errors="replace")
         line = target.requests[0].partition(b"\r\n")[0].decode()
         raise LoadError(f"{line} has the wrong answer: {status} {beginning}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bench import targets
+from bench import inbox, targets
 from bench.load import request
 from bench.rounds import Target, fetch
 from bench.stack import Web
@@ -239,6 +239,24 @@ def _room(world: World, name: str) -> Room:
     return room
 
 
+def _page_row(
+    title: str,
+    target: Callable[[Servers, World], Target],
+    at_most: int,
+    *rules: Rule,
+    within_ms: float = 150,
+) -> Row:
+    """A page of the inbox, in so many statements."""
+    return Row(
+        f"inbox: {title}",
+        target,
+        "",
+        None,
+        [targets.time(within_ms), targets.statements(at_most), *rules],
+        ONE,
+    )
+
+
 _GET = "bare WSGI, a GET of Redis"
 _JSON = "PostgreSQL's own JSON"
 _SQL = "bare SQL"
@@ -350,4 +368,16 @@ ROWS = {
         redis_get,
         [targets.speed(0.25), targets.statements(0)],
     ),
+    "inbox-unresolved": _page_row("100 unresolved", inbox.unresolved, 8),
+    "inbox-all": _page_row("100 of all tickets", inbox.everything, 8),
+    "inbox-search": _page_row("100 of a search", inbox.searched, 8),
+    "inbox-view": _page_row("100 of a saved view", inbox.view, 8),
+    "inbox-unassigned": _page_row("100 unassigned", inbox.unassigned, 8),
+    # No index has tags and states of tickets together: the exact count is a look at thousands.
+    "inbox-tag": _page_row("100 of a tag", inbox.tagged, 8, within_ms=1000),
+    "inbox-overdue": _page_row("100 overdue", inbox.overdue, 8),
+    "inbox-views": _page_row("numbers of 50 saved views", inbox.views, 8),
+    "inbox-conversation": _page_row("500 messages, the last 50", inbox.conversation, 10),
+    "inbox-messages": _page_row("500 messages", inbox.long_conversation, 10),
+    "inbox-overview": _page_row("overview, 100,000 unread", inbox.overview, 7, targets.sql(50)),
 }

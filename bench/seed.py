@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from bench.stack import UNLIMITED
-from bench.world import Room, World
-from conversations.models import Ticket, TicketQuerySet
+from bench.world import Desk, Room, World
+from conversations.events.actors import SYSTEM
+from conversations.messages.verbs import post_message
+from conversations.models import Priority, SavedView, Status, Ticket, TicketQuerySet
+from conversations.tickets.verbs import open_ticket
 from projects.models import ApiKey, Membership, Project, Role, User
 from rest.json import timestamp
 
@@ -39,6 +44,9 @@ _TABLES = (
 _SCRATCH = ("Scratch", "Scratch for MAX() + 1")
 _SCRATCH_TICKETS = 2_000
 _READ = 200
+# As many as the inbox shows beside its list.
+_VIEWS = 50
+_MESSAGES = 500
 # So many that none reaches the limit of polls in a minute.
 _POLLS = 1_000
 
@@ -104,6 +112,7 @@ def world() -> World:
         small=rooms["Small"],
         unread=rooms["Unread"],
         neighbour=rooms["Neighbour 1"],
+        desk=_desk(agents[0], shop, Project.objects.get(name=_SCRATCH[0])),
     )
     connection.close()
     return made
@@ -221,6 +230,37 @@ def _room(project: Project) -> Room:
         unread=tickets.unread_total(),
         read_tickets=tuple(map(str, every[:_READ])),
         polls=_polls(tickets),
+    )
+
+
+def _desk(agent: User, shop: Project, scratch: Project) -> Desk:
+    SavedView.objects.filter(project=shop).delete()
+    # As teams have them: what is unresolved by priority, by who is to answer, half by a tag.
+    for number in range(_VIEWS):
+        filters = {
+            "status": [status for status in Status if status != Status.RESOLVED],
+            "tags": [] if number % 2 else [("billing", "bug", "delivery", "vip")[number % 4]],
+            "priority": [Priority.values[number % len(Priority)]],
+            "assignee": [["me"], ["unassigned"], []][number % 3],
+            "sorting": {"columnKey": "updated_at", "order": -1},
+        }
+        view = SavedView.objects.create(project=shop, name=f"View {number}", filters=filters)
+    ticket = open_ticket(project_id=scratch.pk, actor=SYSTEM, message="Hello?", distinct_id="long")
+    for number in range(_MESSAGES - 1):
+        post_message(
+            ticket=ticket,
+            actor=SYSTEM,
+            author_type=("support", "customer")[number % 2],
+            content=f"{number}: the second charge was a mistake, and the money is on its way back.",
+        )
+    client = Client()
+    client.force_login(agent)
+    return Desk(
+        session=client.cookies[settings.SESSION_COOKIE_NAME].value,
+        view=view.short_id,
+        views=_VIEWS,
+        conversation=ticket.ticket_number,
+        messages=_MESSAGES,
     )
 
 

@@ -104,7 +104,8 @@ INSERT INTO conversations_ticket (
     ai_resolved, escalation_reason, tags, sla_due_at, snoozed_until, session_id, session_context,
     email_subject, email_from, search, created_at, updated_at, resolved_at, message_count,
     last_message_at, last_message_text, last_seq, team_read_seq, customer_read_seq,
-    customer_delivered_seq, marked_unread, unread_team_count, unread_customer_count
+    customer_delivered_seq, marked_unread, unread_team_count, unread_customer_count,
+    first_reply_seconds
 )
 SELECT
     pg_temp.ticket_id(n), %(project_id)s, n, channel,
@@ -136,7 +137,10 @@ SELECT
     messages, pg_temp.said(n, messages),
     left(concat_ws(' ', content, pg_temp.order_code(n, messages)), 500), messages,
     CASE WHEN is_unread THEN 0 ELSE messages END, messages, messages,
-    FALSE, CASE WHEN is_unread THEN (messages + 1) / 2 ELSE 0 END, 0
+    FALSE, CASE WHEN is_unread THEN (messages + 1) / 2 ELSE 0 END, 0,
+    -- As the messages below say: the second one is the team's, unless the AI has written it.
+    CASE WHEN messages > 1 AND pg_temp.dice(n, 23, 20) > 0
+        THEN extract(epoch FROM pg_temp.said(n, 2) - pg_temp.opened(n)) END
 FROM (
     SELECT
         *,

@@ -51,6 +51,17 @@ def longer(at_most_ms: float) -> Rule:
     return rule
 
 
+def time(at_most_ms: float) -> Rule:
+    """Of half of the answers; beside it that of 95 in a hundred."""
+
+    def rule(pair: Pair) -> Finding:
+        half, most = (1000 * pair.service.seconds(percent) for percent in (50, 95))
+        found = f"{half:.0f} ms, 95 % within {most:.0f}"
+        return Finding(found, f"<= {at_most_ms:g} ms", half <= at_most_ms)
+
+    return rule
+
+
 def cpu(at_most: float) -> Rule:
     """Of all processes for one request, as a multiple of the reference's."""
 

@@ -29,6 +29,20 @@ class Room:
 
 
 @dataclass(frozen=True)
+class Desk:
+    """An agent of all projects who is signed in, and what they have made to look at."""
+
+    # The cookie.
+    session: str
+    # Saved in the shop.
+    view: str
+    views: int
+    # A ticket of the scratch project.
+    conversation: int
+    messages: int
+
+
+@dataclass(frozen=True)
 class World:
     """All but the two for writing are only read, so that each round finds them the same."""
 
@@ -38,6 +52,7 @@ class World:
     small: Room
     unread: Room
     neighbour: Room
+    desk: Desk
 
 
 @dataclass(frozen=True)

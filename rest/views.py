@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from django.db import IntegrityError, NotSupportedError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework import serializers
@@ -21,9 +20,9 @@ from rest_framework.viewsets import ViewSetMixin
 from rest import idempotency
 from rest.bodies import CUT_OFF
 from rest.errors import ErrorHandler
-from rest.exceptions import TRY_AGAIN
 from rest.fields import CommaList, QueryParameters, StrictObject
 from rest.json import differing, dumps
+from rest.transactions import committed
 
 _SAFE = ("GET", "HEAD")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -62,14 +61,7 @@ class Endpoint(ViewSetMixin, APIView):
         """The action, for a write in one transaction that is tried once more after a conflict."""
         if request.method in _SAFE:
             return self.answer(request)
-        try:
-            with transaction.atomic():
-                return self.answer(request)
-        except (OperationalError, IntegrityError, NotSupportedError) as exc:
-            if not isinstance(exc.__cause__, TRY_AGAIN):
-                raise
-        with transaction.atomic():
-            return self.answer(request)
+        return committed(lambda: self.answer(request))
 
     def answer(self, request: Request) -> Any:
         """What the action answers, or what it has answered to the same request before."""

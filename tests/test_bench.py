@@ -17,7 +17,8 @@ from projects.models import Membership, Person, Project, Role, User
 from tests.plugin import need_servers_of_our_own
 
 ROWS = (
-    "unread-hit,unread-miss-few,list,count,search,retrieve,patch,message,create,status,widget,start"
+    "unread-hit,unread-miss-few,list,count,search,retrieve,patch,message,create,widget,inbox"
+    ",status,start"
 )
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -14,10 +15,11 @@ from conversations.inbox.overview import numbers
 from conversations.inbox.overview.charts import COUNTS, DAY, DURATIONS, HOUR, chart, duration
 from conversations.inbox.overview.numbers import Span
 from conversations.models import Ticket
+from conversations.tickets.filters import matching
 from projects.models import Project
 from tests.conftest import MakeTicket
 from tests.inbox import Browser, agent_of, inbox_of, numbers_in, text_of
-from tests.test_query_plans import Plan, explain_sql, reads, scanned_whole
+from tests.test_query_plans import Plan, explain_sql, reads
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 # Session, agent, projects of the agent; a number each for states, unread, overdue, days.
@@ -281,10 +283,11 @@ def test_thirty_days_are_read_from_an_index_and_nothing_older(crowded: Project) 
     assert abs(index_alone(plan, "ticket_created") - 2 * TICKETS / 2) < 200
 
 
-def test_the_states_are_counted_from_an_index_without_what_is_resolved(crowded: Project) -> None:
+def test_the_states_are_totals_for_which_no_ticket_is_read(crowded: Project) -> None:
     plan = plan_of(lambda: numbers.status_totals(crowded.pk))
 
-    assert index_alone(plan, "ticket_status") == TICKETS // 20
+    assert {node.get("Relation Name") for node in plan} - {None} == {"conversations_tickettotal"}
+    assert numbers.status_totals(crowded.pk)["open"] == TICKETS // 20
 
 
 def test_the_unread_are_counted_from_their_index(crowded: Project) -> None:
@@ -293,8 +296,38 @@ def test_the_unread_are_counted_from_their_index(crowded: Project) -> None:
     assert index_alone(plan, "ticket_unread") == TICKETS // 200
 
 
-def test_the_overdue_are_counted_without_a_look_at_what_is_resolved(crowded: Project) -> None:
+def test_the_overdue_are_counted_from_their_index_without_what_is_resolved(
+    crowded: Project,
+) -> None:
     plan = plan_of(lambda: numbers.breached(crowded.pk))
 
-    assert not scanned_whole(plan)
-    assert reads(plan, "ticket_status") == TICKETS // 20
+    assert index_alone(plan, "ticket_unresolved_due") == TICKETS // 20
+
+
+def test_the_list_of_the_overdue_begins_at_the_first_and_passes_nothing(crowded: Project) -> None:
+    query = {"status": numbers.UNRESOLVED, "sla": "breached"}
+    tickets = matching(Ticket.objects.in_project(crowded.pk), query)
+
+    plan = plan_of(lambda: list(tickets.order_by("sla_due_at", "pk")[:10]))
+
+    assert reads(plan, "ticket_unresolved_due") == 10
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"assignee": [Q(assignee_user=None, assignee_role=None)]},
+        {"priority": ["high", "none"]},
+        {"channel_source": "api"},
+    ],
+    ids=str,
+)
+def test_filters_of_what_is_unresolved_are_counted_from_an_index_alone(
+    crowded: Project, query: dict[str, Any]
+) -> None:
+    query = {"status": numbers.UNRESOLVED, **query}
+    tickets = matching(Ticket.objects.in_project(crowded.pk), query, counting=True)
+
+    plan = plan_of(lambda: tickets.count())
+
+    assert index_alone(plan, "ticket_unresolved") == TICKETS // 20

@@ -305,7 +305,7 @@ def test_no_filter_makes_a_small_project_read_a_big_ones_rows(
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        ({"status": "open"}, "ticket_status"),
+        ({"status": "open"}, "ticket_unresolved"),
         ({"priority": "critical"}, "ticket_priority"),
         ({"assignee": "user:1"}, "ticket_assignee_user"),
         ({"assignee": "role:00000000-0000-0000-0000-000000000000"}, "ticket_assignee_role"),

@@ -440,9 +440,12 @@ def test_after_a_deadlock_a_change_is_tried_again(
     writer: ApiClient, ticket: Any, make_ticket: MakeTicket, url: str, monkeypatch: Any
 ) -> None:
     other, update = make_ticket(), verbs.update_ticket
+    # Once: the second try may get the first lock again before the other transaction has woken up.
+    to_lock = [other["id"]]
 
     def lock_the_other_too(**arguments: Any) -> Any:
-        Ticket.objects.select_for_update().get(pk=other["id"])
+        while to_lock:
+            Ticket.objects.select_for_update().get(pk=to_lock.pop())
         return update(**arguments)
 
     def lock_the_other_way_round() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, OperationalError, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -22,9 +20,6 @@ from rest_framework.exceptions import APIException, NotFound
 
 from conversations.events.actors import Actor
 from projects.models import Project, User
-from rest.exceptions import TRY_AGAIN
-
-T = TypeVar("T")
 
 
 class AgentPage(View):
@@ -72,11 +67,15 @@ class InboxPage(AgentPage):
             # The same whether or not there is such a project, as in the API.
             raise PermissionDenied()
         [self.project] = mine
-        with timezone.override(ZoneInfo(self.project.time_zone)):
+        with timezone.override(self.time_zone):
             try:
                 return super().answer(*args, **kwargs)
             except NotFound as exc:
                 raise Http404(str(exc)) from exc
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        return ZoneInfo(self.project.time_zone)
 
     @property
     def actor(self) -> Actor:
@@ -84,18 +83,6 @@ class InboxPage(AgentPage):
 
     def show(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
         return super().show(template, {"project": self.project} | context, status=status)
-
-
-def committed(act: Callable[[], T]) -> T:
-    """What `act` returns, in one transaction; tried once more when it lost against another."""
-    try:
-        with transaction.atomic():
-            return act()
-    except (OperationalError, IntegrityError) as exc:
-        if not isinstance(exc.__cause__, TRY_AGAIN):
-            raise
-    with transaction.atomic():
-        return act()
 
 
 def failures(exc: APIException) -> dict[str, list[str]]:

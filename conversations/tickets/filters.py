@@ -231,7 +231,11 @@ class TicketListQuery(PageQuery):
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The project's time zone: one query, and only for a bound that has none."""
+        """The project's time zone: one query where the view does not know it, and only for a
+        bound that has none."""
+        known: ZoneInfo | None = getattr(self.context["view"], "time_zone", None)
+        if known is not None:
+            return known
         names = Project.objects.values_list("time_zone", flat=True)
         return ZoneInfo(names.get(pk=self.context["view"].project_id))
 

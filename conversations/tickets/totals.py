@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from django.apps.registry import Apps
 from django.db import connection, models, transaction
-from django.db.models import Func, IntegerField, QuerySet
+from django.db.models import Func, IntegerField, QuerySet, Sum
 
 from conversations.models import Status
 from projects.models import Project
@@ -47,6 +47,12 @@ def total(project_id: int, statuses: Collection[str] | None = None) -> QuerySet[
     if statuses is not None:
         changes = changes.filter(status__in=statuses)
     return changes.values_list(_SUM, flat=True)
+
+
+def total_by_status(project_id: int, statuses: Collection[str]) -> dict[str, int]:
+    """The number of a project's tickets in each of these statuses that it has ever had one in."""
+    changes = TicketTotal.objects.filter(project_id=project_id, status__in=statuses)
+    return dict(changes.values_list("status").annotate(Sum("change")))
 
 
 _SUM = Func("change", template="COALESCE(SUM(%(expressions)s), 0)", output_field=IntegerField())

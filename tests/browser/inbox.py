@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, e
 from tests.browser.people import PATIENCE, Team
 from tests.make_run import Run
 
-# Made by one call, since each starts a Python with all of Django.
+# Made by one call, since each starts a Python with all of Django; more only where they are used up.
 ROOMS = 40
 _MAKE_ROOMS = f"""
 import json
@@ -42,7 +42,8 @@ _IS_A_REFUSAL = re.compile(r"responded with a status of 4(00|09)")
 
 
 def rooms_of(run: Run) -> Iterator[dict[str, Any]]:
-    yield from json.loads(run.manage("shell", "--no-imports", "-c", _MAKE_ROOMS))
+    while True:
+        yield from json.loads(run.manage("shell", "--no-imports", "-c", _MAKE_ROOMS))
 
 
 class Room(Team):

@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 from django_htmx.http import trigger_client_event
 from rest_framework.exceptions import NotFound, ValidationError
 
@@ -23,7 +24,7 @@ from conversations.inbox.conversation.thread import (
     version_of,
 )
 from conversations.inbox.once import SentBefore, first_time, new_form
-from conversations.inbox.page import InboxPage, committed, failures
+from conversations.inbox.page import InboxPage, failures
 from conversations.inbox.people import (
     Assignable,
     assignable,
@@ -44,6 +45,7 @@ from conversations.tickets.filters import sla_state
 from conversations.tickets.finding import find_ticket
 from conversations.tickets.serializers import TicketSerializer, load_persons
 from rest.exceptions import invalid
+from rest.transactions import committed
 
 OTHER_TICKETS = 10
 MAX_MACROS = 200
@@ -128,7 +130,8 @@ class TicketPage(InboxPage):
             "statuses": Status.choices,
             "priorities": Priority.choices,
             "units": Unit.choices,
-            "macros": self._macros(among),
+            # Only the page as a whole, and the box after a reply, show them.
+            "macros": SimpleLazyObject(lambda: self._macros(among)),
             "seen": ticket.last_seq,
             "form_key": new_form(),
             "queue": reverse("inbox-queue", args=[self.project_id]),

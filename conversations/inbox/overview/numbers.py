@@ -9,6 +9,7 @@ from django.db.models import Count, Sum
 
 from conversations.models import Status, Ticket
 from conversations.tickets.filters import matching
+from conversations.tickets.totals import total_by_status
 
 DAYS = 30
 UNRESOLVED = [status for status in Status if status != Status.RESOLVED]
@@ -21,9 +22,8 @@ class Unread:
 
 
 def status_totals(project_id: int) -> dict[str, int]:
-    """How many tickets there are in each state but resolved."""
-    tickets = Ticket.objects.filter(project_id=project_id, status__in=UNRESOLVED)
-    found = dict(tickets.order_by().values_list("status").annotate(Count("pk")))
+    """How many tickets there are in each state but resolved; none of them is read."""
+    found = total_by_status(project_id, UNRESOLVED)
     return {status: found.get(status, 0) for status in UNRESOLVED}
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from django.contrib import messages
-from django.db.models import Func, IntegerField, Subquery
+from django.db.models import Func, IntegerField, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -17,7 +17,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
-from conversations.inbox.page import AgentPage, InboxPage, committed, failures
+from conversations.inbox.page import AgentPage, InboxPage, failures
 from conversations.inbox.people import Assignable, as_assignee, assignable
 from conversations.inbox.queue.controls import (
     FROM_VIEW,
@@ -53,11 +53,12 @@ from conversations.tickets.serializers import (
 from projects.models import Project
 from rest.exceptions import invalid
 from rest.pagination import Page, paginate
+from rest.transactions import committed
 
 # What is said of something that was done, and where to.
 Done = tuple[str, str]
 
-# In the sidebar; further ones are reached by their address.
+# In the sidebar; further ones are reached by their address, and are there then.
 MAX_VIEWS = 50
 
 
@@ -110,11 +111,13 @@ class ListPage(InboxPage):
         ]
 
     def views(self) -> list[SavedView]:
-        return list(
-            SavedView.objects.filter(project_id=self.project_id).order_by("created_at", "pk")[
-                :MAX_VIEWS
-            ]
-        )
+        """Those of the sidebar, and the one that the address names."""
+        parameters = self.request.GET
+        named = parameters.get("view") or parameters.get("current", "")
+        every = SavedView.objects.filter(project_id=self.project_id).order_by("created_at", "pk")
+        shown = Q(pk__in=every.values("pk")[:MAX_VIEWS])
+        # A NUL can not be looked for in PostgreSQL, and names nothing.
+        return list(every.filter(shown | Q(short_id=named) if named.isalnum() else shown))
 
     def view_links(
         self, views: list[SavedView], current: str | None, numbers: dict[str, int] | None = None

@@ -15,11 +15,12 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from conversations.inbox.once import new_form
-from conversations.inbox.page import InboxPage, committed, failures
+from conversations.inbox.page import InboxPage, failures
 from conversations.inbox.settings.forms import Field, shown, validated
 from rest.exceptions import Conflict
 from rest.fields import QueryParameters
 from rest.pagination import Order, Page, PageQuery, paginate
+from rest.transactions import committed
 
 
 @dataclass(frozen=True)
