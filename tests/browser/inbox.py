@@ -102,6 +102,11 @@ class Agent:
         self.page.goto(f"{self.room.inbox}/tickets/{ticket['ticket_number']}")
         self.is_live()
 
+    def see_without_stream(self, ticket: Any) -> None:
+        """Without hearing of what happens: what the page asks the stream is never answered."""
+        self.page.route("**/stream", lambda route: None)
+        self.page.goto(f"{self.room.inbox}/tickets/{ticket['ticket_number']}")
+
     def is_live(self) -> None:
         expect(self.page.locator("#live")).to_have_attribute(
             "data-state", "live", timeout=PATIENCE * 1000

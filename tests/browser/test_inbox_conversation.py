@@ -112,8 +112,7 @@ def test_who_was_not_told_in_time_is_told_by_the_refusal(
     dana: Agent, sit_down: SitDown, room: Room
 ) -> None:
     ticket = room.open_ticket("Where is my kettle?")
-    dana.page.route("**/stream", lambda route: route.abort())
-    dana.page.goto(f"{room.inbox}/tickets/{ticket['ticket_number']}")
+    dana.see_without_stream(ticket)
     room.say(ticket, "I am on it", author_type="support")
 
     dana.box.fill("It left us.")
@@ -124,7 +123,6 @@ def test_who_was_not_told_in_time_is_told_by_the_refusal(
     assert len(room.messages(ticket)) == 2
     dana.box.press("Control+Enter")
     expect(dana.said("It left us.")).to_be_visible()
-    dana.forgive_the_network()
 
 
 def test_what_is_typed_beside_the_conversation_outlives_a_colleagues_change(
@@ -148,8 +146,7 @@ def test_what_is_typed_beside_the_conversation_outlives_a_colleagues_change(
 
 def test_what_was_refused_stays_with_why_until_it_is_done(dana: Agent, room: Room) -> None:
     ticket = room.open_ticket()
-    dana.page.route("**/stream", lambda route: route.abort())
-    dana.page.goto(f"{room.inbox}/tickets/{ticket['ticket_number']}")
+    dana.see_without_stream(ticket)
     room.change(ticket, priority="high")
     dana.page.get_by_label("Tags").fill("mine")
     dana.page.get_by_label("Tags").press("Enter")
@@ -169,7 +166,6 @@ def test_what_was_refused_stays_with_why_until_it_is_done(dana: Agent, room: Roo
     dana.page.get_by_label("Tags").press("Enter")
     eventually(lambda: room.now(ticket)["tags"], ["mine"])
     expect(dana.page.locator("#stale")).to_have_count(0)
-    dana.forgive_the_network()
 
 
 def test_who_types_goes_on_typing_whatever_happens(dana: Agent, room: Room) -> None:
@@ -253,6 +249,7 @@ def test_what_is_below_is_not_read_before_it_is_seen(dana: Agent, room: Room) ->
 
     room.say(ticket, "Hello?")
 
+    expect(dana.said("Hello?")).to_be_attached()
     below = dana.page.get_by_role("button", name="Show the new message below")
     expect(below).to_be_visible()
     assert room.now(ticket)["unread_team_count"] == 1

@@ -198,7 +198,7 @@ function keepUnsaved(old, next) {
     Number(next.dataset.version) <= Number(requestConfig.parameters.version) + 1;
   const unsaved = [...old.querySelectorAll("form")].filter(isKept);
   if (!isOurs) for (const form of unsaved) form.dataset.version ??= old.dataset.version;
-  if (answer.elt.id !== "conversation" || !unsaved.length) return;
+  if (answer.elt.matches(CHANGES) || !unsaved.length) return;
   // What was said of them is said for as long as they are there.
   for (const told of [...old.querySelectorAll(":scope > .notice, :scope > .error")].reverse()) {
     if (!next.querySelector(`:scope > #${told.id}`)) next.prepend(told.cloneNode(true));
