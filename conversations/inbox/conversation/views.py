@@ -12,7 +12,7 @@ from django_htmx.http import trigger_client_event
 from rest_framework.exceptions import NotFound, ValidationError
 
 from conversations.inbox.conversation.activity import activity
-from conversations.inbox.conversation.changes import asked_for
+from conversations.inbox.conversation.changes import asked_for, check_reply
 from conversations.inbox.conversation.macros import does
 from conversations.inbox.conversation.snoozes import snoozes
 from conversations.inbox.conversation.thread import (
@@ -200,6 +200,7 @@ class ReplyPage(TicketPage):
 
     def _reply(self) -> None:
         form = self.request.POST
+        check_reply(form)
         ticket = self.find(lock=True)
         places = [_whole_number(place) or 0 for place in form.getlist("seen")]
         if news := meanwhile(ticket, max(places, default=0)):
@@ -222,7 +223,7 @@ class ReplyPage(TicketPage):
                 is_private=said["is_private"],
             )
             return
-        if text.strip() and text.strip() != macro.content.strip():
+        if text.strip() and text.strip() != macro.content.replace("\r\n", "\n").strip():
             # As the agent has put it; what is formatted says what it said before.
             macro.content, macro.rich_content = _validated(text)["message"], None
         apply_macro(
@@ -337,7 +338,7 @@ class ChangePage(TicketPage):
             raise ChangedMeanwhile
         serializer = TicketSerializer(
             ticket,
-            data=asked_for(self.request.POST.dict(), self.project.time_zone),
+            data=asked_for(self.request.POST, ticket, self.project.time_zone),
             partial=True,
             context={"view": self, "project_id": self.project_id},
         )

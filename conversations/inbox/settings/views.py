@@ -11,6 +11,7 @@ from django.utils import timezone
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
+from conversations.inbox.clock import local
 from conversations.inbox.settings import keys
 from conversations.inbox.settings.forms import as_shown, changed, typed, validated
 from conversations.inbox.settings.once import first_time
@@ -130,7 +131,7 @@ class KeysPage(SettingsPage):
         except NotLive as exc:
             raise Conflict(str(exc)) from exc
         keys.log(self.request, api_key, "Rotated.")
-        ends = timezone.localtime(until).strftime("%H:%M")
+        ends = local(until).strftime("%H:%M")
         note = f"The one before it works until {ends}."
         return self.show_secret(Secret(f"the key “{api_key.label}”", secret, note))
 
