@@ -43,9 +43,12 @@ from conversations.tickets.filters import sla_state
 from conversations.tickets.finding import find_ticket
 from conversations.tickets.serializers import TicketSerializer, load_persons
 from rest.exceptions import invalid
+from rest.fields import QueryInteger, QueryParameters
 
 OTHER_TICKETS = 10
 MAX_MACROS = 200
+# What the column of a message's place holds.
+MAX_PLACE = 2**31 - 1
 
 
 class ChangedMeanwhile(Exception):
@@ -81,6 +84,9 @@ class TicketPage(InboxPage):
     @property
     def address(self) -> str:
         return reverse("inbox-conversation", args=[self.project_id, self.number])
+
+    def page_of_form(self) -> str:
+        return self.address
 
     @property
     def since(self) -> int | None:
@@ -151,22 +157,31 @@ def _whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
+class PlacesQuery(QueryParameters):
+    """Where a part of the page begins or ends."""
+
+    since = QueryInteger(required=False, min_value=0, max_value=MAX_PLACE)
+    before = QueryInteger(required=False, min_value=0, max_value=MAX_PLACE)
+    seen = QueryInteger(required=False, min_value=0, max_value=MAX_PLACE)
+    activity_before = QueryInteger(required=False, min_value=0)
+
+
 class ConversationPage(TicketPage):
+    query_class = PlacesQuery
+
     def get(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
         ticket = self.find()
-        before = _whole_number(request.GET.get("before"))
+        before = self.query.get("before")
         if self.htmx and before is not None:
             context = {"thread": earlier(ticket, before=before), "address": self.address}
             context |= {"ticket": ticket, "customer": ""}
             return self.show("inbox/conversation/earlier.html", context)
-        position = request.GET.get("activity_before", "")
-        if self.htmx and position.isascii() and position.isdecimal() and len(position) < 19:
-            before_that = activity(
-                project_id, ticket.pk, assignable(project_id), before=int(position)
-            )
+        position = self.query.get("activity_before")
+        if self.htmx and position is not None:
+            before_that = activity(project_id, ticket.pk, assignable(project_id), before=position)
             context = {"activity": before_that, "address": self.address}
             return self.show("inbox/conversation/happenings.html", context)
-        seen = _whole_number(request.GET.get("seen"))
+        seen = self.query.get("seen")
         return self.show_parts(
             ticket, meanwhile=None if seen is None else meanwhile(ticket, seen), is_refresh=True
         )

@@ -14,8 +14,8 @@ from django.shortcuts import redirect
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from conversations.inbox.page import InboxPage, committed, failures
-from conversations.inbox.settings.forms import Field, shown, validated
+from conversations.inbox.page import InboxPage, committed, failures, read_query
+from conversations.inbox.settings.forms import Field, shown
 from conversations.inbox.settings.once import new_form
 from rest.exceptions import Conflict
 from rest.fields import QueryParameters
@@ -108,7 +108,7 @@ class SettingsPage(InboxPage):
             found: Page[Any] = paginate(
                 rows,
                 order=order,
-                query=validated(query_class(data=self.request.GET.dict(), context={"view": self})),
+                query=read_query(self.request.GET, query_class),
                 request=Request(self.request),
                 scope=scope,
                 adding=adding,

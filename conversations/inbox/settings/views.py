@@ -12,6 +12,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from conversations.inbox.clock import local
+from conversations.inbox.page import read_query
 from conversations.inbox.settings import keys
 from conversations.inbox.settings.forms import as_shown, changed, typed, validated
 from conversations.inbox.settings.once import first_time
@@ -28,6 +29,7 @@ from projects.members.queries import members_of, with_member_ids
 from projects.models import ApiKey, NotLive, Project, Role, to_be_changed
 from projects.project.serializers import ProjectSerializer, project_json
 from rest.exceptions import Conflict
+from rest.fields import QueryParameters
 from rest.json import differing
 from rest.pagination import Order, base_url
 
@@ -89,10 +91,13 @@ class KeysPage(SettingsPage):
 
     template = "inbox/settings/keys.html"
     place = "keys"
+    query_class = None
 
     def page(self) -> dict[str, Any]:
         may_see = keys.may(self.request, "view")
         if not may_see:
+            # Without a list there is nothing to ask for.
+            read_query(self.request.GET, QueryParameters)
             return {"may_see": False}
         entered = typed(keys.NEW_KEY, self.request.POST)
         return {
@@ -193,6 +198,7 @@ class WebhookPage(SettingsPage):
 
     template = "inbox/settings/webhook.html"
     place = "webhooks"
+    query_class = None
     webhook: Webhook
 
     def find(self, *, lock: bool = False) -> None:
@@ -266,6 +272,7 @@ class TeamPage(SettingsPage):
     http_method_names = ["get", "head"]
     template = "inbox/settings/team.html"
     place = "team"
+    query_class = None
 
     def page(self) -> dict[str, Any]:
         every_role = Role.objects.filter(project_id=self.project_id).order_by("name")
