@@ -231,6 +231,7 @@ LOGOUT_REDIRECT_URL = "/login"
 # A new API key is shown through a message, which must not be kept on the server.
 MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "config.urls.csrf_failure"
 SECURE_COOKIES = env.bool("SECURE_COOKIES", PUBLIC_URL.startswith("https://"))
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 # Browsers that once got it never speak http to this host again, so it waits until

@@ -64,6 +64,9 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 
+_MAX_NAME = 200
+
+
 class User(AbstractUser):
     """An agent, known by email address, which is kept in lower case."""
 
@@ -83,7 +86,10 @@ class User(AbstractUser):
 
     @property
     def display_name(self) -> str:
-        return self.get_full_name() or self.email
+        """At most 200 characters, as many as the author of a message has; the two names, and the
+        address, may be longer."""
+        name = self.get_full_name() or self.email
+        return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 # --- Projects ----------------------------------------------------------------

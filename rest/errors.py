@@ -27,12 +27,8 @@ class ErrorHandler(ExceptionHandler):
     """Turns what went wrong into an answer; what is unknown becomes a 500 and is logged."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
-        if isinstance(exc.__cause__, postgres.ProgramLimitExceeded):
-            # A row that is too large for an index: ours to prevent, and no use in trying again.
-            return exc
-        if isinstance(exc, OperationalError | InterfaceError):
-            slow = (postgres.QueryCanceled, postgres.LockNotAvailable)
-            return TimedOut() if isinstance(exc.__cause__, slow) else Unavailable()
+        if down := outage(exc):
+            return down
         if isinstance(exc, RequestDataTooBig):
             return RequestTooLarge()
         if isinstance(exc, TooManyFieldsSent):
@@ -52,6 +48,17 @@ class ErrorHandler(ExceptionHandler):
 
     def format_exception(self, exc: exceptions.APIException) -> dict[str, Any]:
         return error_body(_type(exc), list(_failures(exc.detail)))
+
+
+def outage(exc: BaseException | None) -> Unavailable | TimedOut | None:
+    """What an exception is called that means that the database is gone, hangs or is too slow."""
+    if not isinstance(exc, OperationalError | InterfaceError):
+        return None
+    if isinstance(exc.__cause__, postgres.ProgramLimitExceeded):
+        # A row that is too large for an index: ours to prevent, and no use in trying again.
+        return None
+    slow = (postgres.QueryCanceled, postgres.LockNotAvailable)
+    return TimedOut() if isinstance(exc.__cause__, slow) else Unavailable()
 
 
 def exception_handler(exc: Exception, context: Any) -> Response | None:

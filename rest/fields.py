@@ -3,11 +3,12 @@
 import copy
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.fields import empty
 
@@ -196,13 +197,30 @@ class CommaList(serializers.Field[Any, Any, Any, Any]):
 
 
 class Moment(serializers.DateTimeField):
-    """A point in time: in, ISO 8601 (naive values are UTC); out, UTC with microseconds and Z."""
+    """A point in time: in, ISO 8601 (naive values are UTC); out, UTC with microseconds and Z.
+
+    On a page naive values are of the zone that is current there.
+    """
+
+    default_error_messages = {"left_out": "The clocks of {zone} leave this time out."}
 
     def to_internal_value(self, data: Any) -> datetime:
         # Not all digits are ASCII, and the framework reads all of them.
         if not isinstance(data, str) or not data.isascii():
             self.fail("invalid", format="ISO 8601")
         moment: datetime = super().to_internal_value(data)
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """In UTC; of a time that the clock shows twice it is the first."""
+        zone = value.tzinfo or timezone.get_current_timezone()
+        try:
+            moment = value.replace(tzinfo=zone).astimezone(UTC)
+            is_there = moment.astimezone(zone).replace(tzinfo=None) == value.replace(tzinfo=None)
+        except OverflowError:
+            self.fail("overflow")
+        if not is_there:
+            self.fail("left_out", zone=zone)
         return moment
 
     def to_representation(self, value: Any) -> Any:

@@ -4,11 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
 
 from conversations.events.actors import SYSTEM
+from conversations.inbox.conversation.snoozes import Snooze, snoozes
 from conversations.messages.verbs import delete_message, post_message
 from conversations.models import Event, Macro, Message, Ticket
 from conversations.templatetags.inbox import linked
@@ -474,9 +476,16 @@ def test_a_number_that_no_ticket_has_is_not_found(
 
 
 @pytest.mark.parametrize("place", ["-1", "x", "²", "9" * 30, ""])
-def test_a_place_that_is_none_is_as_if_it_were_not_given(
-    browser: Browser, page: str, place: str
-) -> None:
+def test_a_place_that_is_none_is_refused(browser: Browser, page: str, place: str) -> None:
+    for name in ("since", "before", "seen", "activity_before"):
+        answer = browser.part(page, **{name: place})
+
+        assert answer.status_code == 400
+        assert f"<code>{name}</code>" in text_of(answer)
+
+
+@pytest.mark.parametrize("place", ["0", str(2**31 - 1)])
+def test_a_place_where_nothing_is_shows_the_page(browser: Browser, page: str, place: str) -> None:
     for name in ("since", "before", "seen", "activity_before"):
         assert browser.part(page, **{name: place}).status_code == 200
 
@@ -795,3 +804,111 @@ def test_who_marks_unread_is_back_at_the_list_they_came_from(
     answer = browser.post(f"{page}/unread", next=asked.format(queue=queue))
 
     assert answer.headers["Location"] == leads.format(queue=queue)
+
+
+# --- What a form does not have -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"kind": "foo"}, "kind: There is no “foo” to write."),
+        ({"then": "reopened"}, "then: There is no “reopened” to do after it."),
+        ({"values": "1"}, "There is no field “values”."),
+    ],
+)
+def test_what_is_no_reply_and_no_note_is_not_sent(
+    browser: Browser, ticket: Any, page: str, form: dict[str, str], told: str
+) -> None:
+    answer = browser.post_part(f"{page}/reply", message="Psst", seen="1", **form)
+
+    assert answer.status_code == 400
+    assert told in text_of(answer)
+    assert len(messages(ticket)) == 1
+
+
+@pytest.mark.parametrize("name", ["statuss", "us", "items"])
+def test_a_field_that_a_ticket_does_not_have_is_named(
+    browser: Browser, ticket: Any, page: str, name: str
+) -> None:
+    answer = browser.post_part(f"{page}/change", **{"version": "1", "status": "pending", name: "x"})
+
+    assert answer.status_code == 400
+    assert f"There is no field “{name}”." in text_of(answer)
+    assert row(ticket).version == 1
+
+
+def test_a_macro_that_is_sent_as_it_is_stays_formatted(
+    browser: Browser, project: Project, ticket: Any, page: str
+) -> None:
+    formatted = {"type": "doc", "content": []}
+    macro = Macro.objects.create(
+        project=project, name="Two", content="One\r\nTwo", rich_content=formatted, actions={}
+    )
+
+    browser.post(f"{page}/reply", macro=macro.short_id, message="One\r\nTwo", seen="1")
+
+    said = Message.objects.get(ticket_id=ticket["id"], author_type="support")
+    assert said.rich_content == formatted
+
+
+# --- Times that are saved ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "shown", "step"),
+    [(0, "2999-02-01T09:00:30", "1"), (123456, "2999-02-01T09:00:30.123", "0.001")],
+)
+def test_a_deadline_that_is_saved_as_it_was_stays_to_the_microsecond(
+    browser: Browser, ticket: Any, page: str, microseconds: int, shown: str, step: str
+) -> None:
+    due = datetime(2999, 2, 1, 9, 0, 30, microseconds, tzinfo=UTC)
+    update_ticket(ticket=row(ticket), actor=SYSTEM, sla_due_at=due)
+    assert f'name="sla_due_at" value="{shown}" step="{step}"' in text_of(browser.get(page))
+
+    browser.post(f"{page}/change", version="2", sla_due_at=shown)
+
+    assert row(ticket).sla_due_at == due
+    assert row(ticket).version == 2
+
+
+def labelled(now: datetime) -> dict[str, Snooze]:
+    return {snooze.label: snooze for snooze in snoozes(now)}
+
+
+@pytest.mark.parametrize(
+    ("now", "until", "typed"),
+    [
+        # The clocks go forward at 2:00, and back at 3:00.
+        ("2027-03-28T00:30+01:00", "2027-03-28T05:30+02:00", "2027-03-28T05:30"),
+        ("2027-10-31T00:30+02:00", "2027-10-31T03:30+01:00", "2027-10-31T03:30"),
+        ("2027-10-30T22:30+02:00", "2027-10-31T02:30+02:00", "2027-10-31T02:30"),
+        ("2027-10-30T23:30+02:00", "2027-10-31T02:30+01:00", "2027-10-31T02:30+01:00"),
+    ],
+)
+def test_in_four_hours_is_four_hours_later_whatever_the_clocks_do(
+    now: str, until: str, typed: str
+) -> None:
+    here = datetime.fromisoformat(now).astimezone(ZoneInfo("Europe/Berlin"))
+
+    with timezone.override(ZoneInfo("Europe/Berlin")):
+        snooze = labelled(here)["In 4 hours"]
+
+        # Python calls no time equal that another zone's clock shows twice.
+        assert snooze.until.astimezone(UTC) == datetime.fromisoformat(until)
+        assert snooze.typed == typed
+
+
+def test_a_morning_that_the_calendar_leaves_out_is_the_next_one() -> None:
+    # Samoa went over the date line: the 30th of December 2011 was not there.
+    here = datetime(2011, 12, 29, 12, tzinfo=ZoneInfo("Pacific/Apia"))
+
+    tomorrow = labelled(here)["Tomorrow, 9:00"].until
+
+    assert tomorrow.isoformat() == "2011-12-31T09:00:00+14:00"
+
+
+def test_a_morning_is_the_same_in_the_hour_that_the_clock_shows_again() -> None:
+    here = datetime(2027, 10, 31, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
+
+    assert labelled(here)["Tomorrow, 9:00"].until.isoformat() == "2027-11-01T09:00:00+01:00"

@@ -354,6 +354,32 @@ def test_without_javascript_a_bulk_change_leads_back_to_the_same_list(
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{inbox}?status=new")
 
 
+@pytest.mark.parametrize("query", ["cursor=bad", "status=opne", "x=1", "search=a&search=b"])
+@pytest.mark.parametrize("how", ["post", "post_part"])
+def test_nothing_is_changed_from_a_list_that_is_refused(
+    browser: Browser, inbox: str, make_ticket: MakeTicket, query: str, how: str
+) -> None:
+    ticket = make_ticket()
+    form = {"ids": [ticket["id"]], "act": "status", "status": "open"}
+
+    answer = getattr(browser, how)(f"{inbox}/bulk?{query}", **form)
+
+    assert answer.status_code == 400
+    assert "The list asks for what there is not" in text_of(answer)
+    assert Ticket.objects.get(pk=ticket["id"]).status == "new"
+
+
+def test_a_parameter_that_is_given_twice_and_is_no_list_is_refused_as_by_the_api(
+    browser: Browser, inbox: str, tickets_url: str
+) -> None:
+    query = "search=a&search=b&status=new&status=open"
+
+    answer = browser.get(f"{inbox}?{query}")
+
+    assert answer.status_code == browser.get(f"{tickets_url}?{query}").status_code == 400
+    assert "Search: The parameter is given more than once." in text_of(answer)
+
+
 # --- Saved views -------------------------------------------------------------
 
 

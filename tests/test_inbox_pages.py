@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.test import Client
@@ -67,6 +68,32 @@ def test_a_part_of_a_page_is_not_replaced_by_the_form_to_sign_in(project: Projec
 
     assert response.headers["HX-Redirect"] == f"/login?next=/inbox/{project.pk}%3Fstatus%3Dnew"
     assert response.content == b""
+
+
+def test_an_address_that_is_none_does_not_keep_anybody_from_signing_in(project: Project) -> None:
+    response = Client(raise_request_exception=False).get(
+        f"/inbox/{project.pk}", headers={"HX-Request": "true", "HX-Current-URL": "http://[evil"}
+    )
+
+    assert response.headers["HX-Redirect"] == f"/login?next=/inbox/{project.pk}"
+
+
+def test_who_had_to_sign_in_to_send_a_form_comes_back_to_its_page(
+    agent: User, project: Project, make_ticket: MakeTicket
+) -> None:
+    ticket = make_ticket(message="Hi")
+    for form in forms(project, ticket):
+        led = Browser().post(f"{form}?status=new" if form.endswith("/bulk") else form)
+        back = parse_qs(urlsplit(led.headers["Location"]).query)["next"][0]
+
+        page = Browser(agent).client.get(back, follow=True)
+
+        assert page.status_code == 200
+        assert page.wsgi_request.get_full_path() in {
+            inbox_of(project),
+            f"{inbox_of(project)}?status=new",
+            page_of(project, ticket),
+        }
 
 
 # Every page and form of a project, those included that are made after this test.
@@ -190,6 +217,61 @@ def test_an_agent_of_no_project_is_told_so() -> None:
     agent = User.objects.create_user(email="alone@example.com")
 
     assert "agent of no project" in text_of(Browser(agent).get("/inbox"))
+
+
+# --- What there is not -------------------------------------------------------
+
+
+def test_a_page_that_there_is_not_says_so_and_leads_back(
+    browser: Browser, project: Project, neighbour: Project
+) -> None:
+    here = inbox_of(project)
+    for address, status, told in (
+        (inbox_of(neighbour), 403, "This is not for you"),
+        (f"{here}/tickets/999", 404, "There is no such ticket."),
+        (f"{here}/nonsense", 404, "There is nothing here"),
+        ("/inbox/nonsense", 404, "There is nothing here"),
+        (f"{here}/overview?days=7", 400, "<code>days</code>: There is no such parameter."),
+    ):
+        page = browser.get(address)
+
+        assert page.status_code == status
+        assert told in text_of(page)
+        assert 'href="/inbox"' in text_of(page)
+        assert "inbox/inbox.css" in text_of(page)
+        assert page.headers["Cache-Control"] == "private, no-store"
+
+
+def test_what_was_sent_with_an_old_token_is_said_to_be_so(agent: User, project: Project) -> None:
+    page = Browser(agent, csrf=True).post(inbox_of(project), act="keep")
+
+    assert page.status_code == 403
+    assert "send the form once more" in text_of(page)
+    assert page.headers["Cache-Control"] == "private, no-store"
+
+
+def test_where_nobody_is_of_the_inbox_pages_are_as_they_were(browser: Browser) -> None:
+    assert "inbox.css" not in text_of(browser.get("/nonsense"))
+    assert browser.get("/api/nonsense").json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize(
+    "below", ["/overview", "/settings", "/settings/widget", "/settings/webhooks", "/views"]
+)
+def test_a_page_takes_no_parameter_that_it_does_not_know(
+    browser: Browser, project: Project, below: str
+) -> None:
+    assert browser.get(f"{inbox_of(project)}{below}", utm="1").status_code == 400
+
+
+def test_a_redirect_is_kept_by_no_cache_either(browser: Browser, project: Project) -> None:
+    for led in (
+        browser.get("/inbox"),
+        Browser().get(inbox_of(project)),
+        Browser().part(inbox_of(project)),
+        browser.get(f"{inbox_of(project)}/bulk"),
+    ):
+        assert led.headers["Cache-Control"] == "private, no-store"
 
 
 # --- What a page may do ------------------------------------------------------

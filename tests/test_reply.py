@@ -121,13 +121,20 @@ def test_replies_at_once_are_all_counted_and_stand_in_one_order(
     assert after["last_message_at"] == times[-1]
 
 
-def test_what_a_signed_in_agent_says_has_their_name(project: Project, tickets_url: str) -> None:
-    user = User.objects.create_user(f"agent-{project.pk}@example.com", first_name="Grace")
+def said_by(project: Project, tickets_url: str, **names: str) -> Any:
+    user = User.objects.create_user(f"agent-{project.pk}@example.com", **names)
     Membership.objects.create(project=project, user=user)
     agent = ApiClient()
     agent.client.force_login(user)
     ticket = agent.post(tickets_url).json()
+    return agent.post(f"{tickets_url}/{ticket['id']}/reply", {"message": "Hi"}).json()
 
-    said = agent.post(f"{tickets_url}/{ticket['id']}/reply", {"message": "Hi"}).json()
 
-    assert said["author_name"] == "Grace"
+def test_what_a_signed_in_agent_says_has_their_name(project: Project, tickets_url: str) -> None:
+    assert said_by(project, tickets_url, first_name="Grace")["author_name"] == "Grace"
+
+
+def test_a_name_that_is_longer_than_any_authors_is_cut(project: Project, tickets_url: str) -> None:
+    said = said_by(project, tickets_url, first_name="G" * 150, last_name="H" * 150)
+
+    assert said["author_name"] == "G" * 150 + " " + "H" * 48 + "…"

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from django.db.models.fields.json import KeyTextTransform
 from django.template.defaultfilters import date
-from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from conversations.events.actors import ActorType
 from conversations.events.models import Event, EventType
+from conversations.inbox.clock import local
 from conversations.inbox.people import Assignable
+from conversations.inbox.wording import said
 
 AT_ONCE = 20
 _FIELDS = {
@@ -129,13 +130,13 @@ def _text(name: str, value: Any, names: dict[str, str]) -> str:
     if value in (None, [], {}, ""):
         return "none"
     if name in _TIMES and (at := parse_datetime(value)):
-        return date(timezone.localtime(at), "j M Y, H:i")
+        return date(local(at), "j M Y, H:i")
     if name == "assignee":
         user, role = ((value.get(kind) or {}) for kind in ("user", "role"))
         known = names.get(f"{value.get('type')}:{value.get('id')}")
         return known or user.get("email") or role.get("name") or ""
     if isinstance(value, list):
-        return ", ".join(str(entry) for entry in value)
+        return ", ".join(said(entry) for entry in value)
     if name == "status":
         return str(value).replace("_", " ")
-    return str(value)
+    return said(value)

@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django_htmx.http import trigger_client_event
+from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 
 from conversations.inbox.conversation.activity import activity
-from conversations.inbox.conversation.changes import asked_for
+from conversations.inbox.conversation.changes import asked_for, check_reply
 from conversations.inbox.conversation.macros import does
 from conversations.inbox.conversation.snoozes import snoozes
 from conversations.inbox.conversation.thread import (
@@ -45,10 +46,13 @@ from conversations.tickets.filters import sla_state
 from conversations.tickets.finding import find_ticket
 from conversations.tickets.serializers import TicketSerializer, load_persons
 from rest.exceptions import invalid
+from rest.fields import QueryInteger, QueryParameters
 from rest.transactions import committed
 
 OTHER_TICKETS = 10
 MAX_MACROS = 200
+# What the column of a message's place holds.
+MAX_PLACE = 2**31 - 1
 
 
 # What a notice says was not done.
@@ -88,6 +92,9 @@ class TicketPage(InboxPage):
     @property
     def address(self) -> str:
         return reverse("inbox-conversation", args=[self.project_id, self.number])
+
+    def page_of_form(self) -> str:
+        return self.address
 
     @property
     def since(self) -> int | None:
@@ -166,26 +173,36 @@ def _whole_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
+class PlacesQuery(QueryParameters):
+    """Where a part of the page begins or ends, and what it has said was refused."""
+
+    since = QueryInteger(required=False, min_value=0, max_value=MAX_PLACE)
+    before = QueryInteger(required=False, min_value=0, max_value=MAX_PLACE)
+    seen = QueryInteger(required=False, min_value=0, max_value=MAX_PLACE)
+    activity_before = QueryInteger(required=False, min_value=0)
+    refused = serializers.ChoiceField(choices=REFUSALS, required=False)
+
+
 class ConversationPage(TicketPage):
+    query_class = PlacesQuery
+
     def get(self, request: HttpRequest, project_id: int, number: int) -> HttpResponse:
         ticket = self.find()
-        before = _whole_number(request.GET.get("before"))
+        before = self.query.get("before")
         if self.htmx and before is not None:
             context = {"thread": earlier(ticket, before=before), "address": self.address}
             context |= {"ticket": ticket, "customer": ""}
             return self.show("inbox/conversation/earlier.html", context)
-        position = request.GET.get("activity_before", "")
-        if self.htmx and position.isascii() and position.isdecimal() and len(position) < 19:
-            before_that = activity(
-                project_id, ticket.pk, assignable(project_id), before=int(position)
-            )
+        position = self.query.get("activity_before")
+        if self.htmx and position is not None:
+            before_that = activity(project_id, ticket.pk, assignable(project_id), before=position)
             context = {"activity": before_that, "address": self.address}
             return self.show("inbox/conversation/happenings.html", context)
-        seen, refused = _whole_number(request.GET.get("seen")), request.GET.get("refused")
+        seen, refused = self.query.get("seen"), self.query.get("refused")
         return self.show_parts(
             ticket,
             meanwhile=None if seen is None else meanwhile(ticket, seen),
-            is_refused=refused if refused in REFUSALS else None,
+            is_refused=refused,
             is_refresh=True,
         )
 
@@ -222,6 +239,7 @@ class ReplyPage(TicketPage):
 
     def _reply(self) -> None:
         form = self.request.POST
+        check_reply(form)
         ticket = self.find(lock=True)
         content = "\0".join(form.get(name, "") for name in ("kind", "macro", "then", "message"))
         first_time(form.get("form", ""), self.agent, content=f"{ticket.pk}\0{content}")
@@ -246,7 +264,7 @@ class ReplyPage(TicketPage):
                 is_private=said["is_private"],
             )
             return
-        if text.strip() and text.strip() != macro.content.strip():
+        if text.strip() and text.strip() != macro.content.replace("\r\n", "\n").strip():
             # As the agent has put it; what is formatted says what it said before.
             macro.content, macro.rich_content = _validated(text)["message"], None
         apply_macro(
@@ -367,7 +385,7 @@ class ChangePage(TicketPage):
             self.refuse_if_answered(ticket)
         serializer = TicketSerializer(
             ticket,
-            data=asked_for(self.request.POST.dict(), self.project.time_zone),
+            data=asked_for(self.request.POST, ticket, self.project.time_zone),
             partial=True,
             context={"view": self, "project_id": self.project_id},
         )

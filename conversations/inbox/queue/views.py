@@ -17,7 +17,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
-from conversations.inbox.page import AgentPage, InboxPage, failures
+from conversations.inbox.page import AgentPage, InboxPage, failures, repeated
 from conversations.inbox.people import Assignable, as_assignee, assignable
 from conversations.inbox.queue.controls import (
     FROM_VIEW,
@@ -52,6 +52,7 @@ from conversations.tickets.serializers import (
 )
 from projects.models import Project
 from rest.exceptions import invalid
+from rest.fields import QueryParameters
 from rest.pagination import Page, paginate
 from rest.transactions import committed
 
@@ -136,6 +137,17 @@ class ListPage(InboxPage):
 class QueuePage(ListPage):
     """The tickets that an address asks for, by the API's own parameters."""
 
+    query_class: type[QueryParameters] | None = None
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """`asked` is all of the address, `filters` what of that the API knows."""
+        super().setup(request, *args, **kwargs)
+        self.asked = given(request.GET)
+        self.repeated = repeated(request.GET, TicketListOrViewQuery)
+        # What the links of a page and its cursor are made of.
+        request.GET = QueryDict(urlencode(self.asked))
+        self.filters = {name: text for name, text in self.asked.items() if name != FROM_VIEW}
+
     def get(self, request: HttpRequest, project_id: int) -> HttpResponse:
         if not self.htmx or self.htmx.history_restore_request:
             return self.show_list("inbox/queue/page.html")
@@ -147,7 +159,6 @@ class QueuePage(ListPage):
 
     def post(self, request: HttpRequest, project_id: int) -> HttpResponse:
         """Keeps the list as a view, or changes the view that it shows."""
-        self.read_address()
         act = request.POST.get("act", "")
         try:
             if act not in self.acts:
@@ -211,9 +222,6 @@ class QueuePage(ListPage):
 
     def show_list(self, template: str, status: int = 200, **further: Any) -> HttpResponse:
         """The list, or what is wrong with what the address asks for; then without tickets."""
-        self.read_address()
-        # What the links of a page and its cursor are made of.
-        self.request.GET = QueryDict(urlencode(self.asked))
         views, among = self.views(), assignable(self.project_id)
         errors: dict[str, list[str]] = {}
         page: Page[Ticket] | None = None
@@ -240,11 +248,6 @@ class QueuePage(ListPage):
             **self._rows(page, among),
         }
         return self.show(template, context | further, status=status)
-
-    def read_address(self) -> None:
-        """`asked` is all of it, `filters` what of that the API knows."""
-        self.asked = given(self.request.GET)
-        self.filters = {name: text for name, text in self.asked.items() if name != FROM_VIEW}
 
     def view_of_address(self, views: list[SavedView]) -> SavedView | None:
         """The view that the list shows or was before it was changed; it may be none of the
@@ -275,7 +278,14 @@ class QueuePage(ListPage):
         wanted = _to_keep(self.parameters(view))
         return keeping(view, wanted, views, is_valid=is_valid)
 
-    def _page(self, view: SavedView | None) -> Page[Ticket]:
+    def check_address(self) -> None:
+        """Raises ValidationError where the list would be refused; reads no ticket."""
+        self._page(self.view_of_address([]), of=Ticket.objects.none())
+
+    def _page(self, view: SavedView | None, *, of: TicketQuerySet | None = None) -> Page[Ticket]:
+        """Of all tickets of the project, or of others."""
+        if self.repeated:
+            raise ValidationError(self.repeated)
         context = {"view": self}
         filters: dict[str, Any] = {}
         if view is not None and "view" in self.asked:
@@ -285,7 +295,7 @@ class QueuePage(ListPage):
             serializer = TicketListOrViewQuery(data=self.filters, context=context)
             serializer.is_valid(raise_exception=True)
             query = dict(serializer.validated_data)
-        everything = Ticket.objects.in_project(self.project_id)
+        everything = Ticket.objects.in_project(self.project_id) if of is None else of
         order = order_named(query["order_by"])
         tickets = ranked(matching(everything, query), order)
         return paginate(
@@ -295,7 +305,7 @@ class QueuePage(ListPage):
             request=Request(self.request),
             scope=f"tickets:{self.project_id}:{filters}",
             adding=TicketQuerySet.with_assignee,
-            counted=number_of(everything, self.project_id, query),
+            counted=number_of(everything, self.project_id, query) if of is None else None,
         )
 
     def _everywhere(self) -> str | None:
@@ -351,9 +361,17 @@ def _filter_context(
     }
 
 
+class CurrentQuery(QueryParameters):
+    """Which of the views the list shows."""
+
+    current = serializers.CharField(required=False, allow_blank=True)
+
+
 class SavedViewsPage(ListPage):
     """The saved views of the sidebar with their unread numbers, which a list can be shown without:
     they cost more, the more is unread."""
+
+    query_class = CurrentQuery
 
     def get(self, request: HttpRequest, project_id: int) -> HttpResponse:
         views = self.views()
@@ -390,25 +408,35 @@ class BulkPage(QueuePage):
 
     http_method_names = ["post"]
 
+    def page_of_form(self) -> str:
+        return address_of(self.path, self.asked)
+
     def post(self, request: HttpRequest, project_id: int) -> HttpResponse:
         ids, act = request.POST.getlist("ids"), request.POST.get("act", "")
         try:
+            self.check_address()
+        except ValidationError:
+            # The list says itself what is wrong with it.
+            return self._refused(ids, {})
+        try:
             changed = committed(lambda: self._change(act, ids))
         except ValidationError as exc:
-            errors = failures(exc)
-            entered = {name: request.POST.get(name, "") for name in ("status", "tags", "assignee")}
-            return self.show_list(
-                "inbox/queue/changed.html" if self.htmx else "inbox/queue/page.html",
-                400,
-                bulk_errors=errors,
-                entered=entered,
-                selected=ids,
-            )
+            return self._refused(ids, failures(exc))
         if not self.htmx:
-            return redirect(address_of(self.path, given(request.GET)))
+            return redirect(address_of(self.path, self.asked))
         said = f"{changed} of {len(ids)} ticket{'s' if len(ids) != 1 else ''} changed."
         response = self.show_list("inbox/queue/changed.html", said=said)
         return trigger_client_event(response, "inbox:changed", {})
+
+    def _refused(self, ids: list[str], errors: dict[str, list[str]]) -> HttpResponse:
+        form = self.request.POST
+        return self.show_list(
+            "inbox/queue/changed.html" if self.htmx else "inbox/queue/page.html",
+            400,
+            bulk_errors=errors,
+            entered={name: form.get(name, "") for name in ("status", "tags", "assignee")},
+            selected=ids,
+        )
 
     def _change(self, act: str, ids: list[str]) -> int:
         form = self.request.POST

@@ -15,8 +15,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from conversations.inbox.once import new_form
-from conversations.inbox.page import InboxPage, failures
-from conversations.inbox.settings.forms import Field, shown, validated
+from conversations.inbox.page import InboxPage, failures, read_query
+from conversations.inbox.settings.forms import Field, shown
 from rest.exceptions import Conflict
 from rest.fields import QueryParameters
 from rest.pagination import Order, Page, PageQuery, paginate
@@ -109,7 +109,7 @@ class SettingsPage(InboxPage):
             found: Page[Any] = paginate(
                 rows,
                 order=order,
-                query=validated(query_class(data=self.request.GET.dict(), context={"view": self})),
+                query=read_query(self.request.GET, query_class),
                 request=Request(self.request),
                 scope=scope,
                 adding=adding,

@@ -11,7 +11,9 @@ from django.utils import timezone
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
+from conversations.inbox.clock import local
 from conversations.inbox.once import first_time
+from conversations.inbox.page import read_query
 from conversations.inbox.settings import keys
 from conversations.inbox.settings.forms import as_shown, changed, typed, validated
 from conversations.inbox.settings.pages import Secret, SettingsPage
@@ -27,6 +29,7 @@ from projects.members.queries import members_of, with_member_ids
 from projects.models import ApiKey, NotLive, Project, Role, to_be_changed
 from projects.project.serializers import ProjectSerializer, project_json
 from rest.exceptions import Conflict
+from rest.fields import QueryParameters
 from rest.json import differing
 from rest.pagination import Order, base_url
 
@@ -88,10 +91,13 @@ class KeysPage(SettingsPage):
 
     template = "inbox/settings/keys.html"
     place = "keys"
+    query_class = None
 
     def page(self) -> dict[str, Any]:
         may_see = keys.may(self.request, "view")
         if not may_see:
+            # Without a list there is nothing to ask for.
+            read_query(self.request.GET, QueryParameters)
             return {"may_see": False}
         entered = typed(keys.NEW_KEY, self.request.POST)
         return {
@@ -130,7 +136,7 @@ class KeysPage(SettingsPage):
         except NotLive as exc:
             raise Conflict(str(exc)) from exc
         keys.log(self.request, api_key, "Rotated.")
-        ends = timezone.localtime(until).strftime("%H:%M")
+        ends = local(until).strftime("%H:%M")
         note = f"The one before it works until {ends}."
         return self.show_secret(Secret(f"the key “{api_key.label}”", secret, note))
 
@@ -192,6 +198,7 @@ class WebhookPage(SettingsPage):
 
     template = "inbox/settings/webhook.html"
     place = "webhooks"
+    query_class = None
     webhook: Webhook
 
     def find(self, *, lock: bool = False) -> None:
@@ -265,6 +272,7 @@ class TeamPage(SettingsPage):
     http_method_names = ["get", "head"]
     template = "inbox/settings/team.html"
     place = "team"
+    query_class = None
 
     def page(self) -> dict[str, Any]:
         every_role = Role.objects.filter(project_id=self.project_id).order_by("name")
