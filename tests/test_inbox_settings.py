@@ -144,7 +144,7 @@ def errors_beside(page: Any, name: str) -> str:
     """What a form says beside a control, which refers to it."""
     text = text_of(page)
     assert re.search(rf'name="{name}"[^>]*aria-invalid="true"[^>]*error-{name}', text) or re.search(
-        rf'<fieldset class="field" aria-invalid="true"[^>]*error-{name}', text
+        rf'<fieldset class="field"[^>]*aria-invalid="true"[^>]*error-{name}', text
     )
     found = re.search(rf'id="error-{name}">([^<]*)<', text)
     assert found
@@ -377,6 +377,20 @@ def test_what_is_wrong_is_said_beside_it_and_what_was_typed_stays(
     assert project.name == "Shop"
 
 
+def test_a_refused_form_says_first_what_is_wrong_and_where(
+    staff: Browser, keys_url: str, project: Project
+) -> None:
+    page = text_of(submit(staff, keys_url, "make", label="", scopes=[]))
+
+    assert "<title>Error: API keys" in page
+    [summary] = re.findall(r'<section class="error".*?</section>', page, re.DOTALL)
+    assert re.findall(r'href="#(\S+)"', summary) == ["field-label", "field-scopes"]
+    assert 'id="field-label"' in page
+    assert 'id="field-scopes"' in page
+    # Said once aloud.
+    assert page.count('role="alert"') - page.count('id="problem"') == 1
+
+
 def test_a_form_does_not_put_back_what_a_colleague_has_changed_meanwhile(
     browser: Browser, settings_url: str, project: Project
 ) -> None:
@@ -597,6 +611,19 @@ def test_a_rotated_key_has_a_new_secret_beside_the_old_one(
     assert api_key.previous_expires_at is not None
     assert api_key.previous_expires_at <= timezone.now() + timedelta(hours=1)
     assert not KEY.search(text_of(staff.get(keys_url)))
+
+
+def test_a_rotated_key_says_until_when_the_secret_before_works(
+    staff: Browser, keys_url: str, api_key: ApiKey
+) -> None:
+    told = "the secret before works until"
+    assert told not in main_of(staff.get(keys_url))
+
+    submit(staff, keys_url, "rotate")
+
+    assert told in main_of(staff.get(keys_url))
+    ApiKey.objects.filter(pk=api_key.pk).update(previous_expires_at=timezone.now())
+    assert told not in main_of(staff.get(keys_url))
 
 
 def test_a_revoked_key_is_refused_at_once(staff: Browser, keys_url: str, project: Project) -> None:

@@ -26,6 +26,9 @@ from rest.exceptions import TRY_AGAIN
 
 T = TypeVar("T")
 
+# What a page takes for a part of itself: no error page, of ours or of a proxy, has it.
+OURS = "X-Inbox"
+
 
 class AgentPage(View):
     """A page for whoever is signed in; everybody else is led to the form for that."""
@@ -56,7 +59,9 @@ class AgentPage(View):
 
     def show(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
         shared = {"agent": self.agent, "projects": self.projects}
-        return render(self.request, template, shared | context, status=status)
+        response = render(self.request, template, shared | context, status=status)
+        response.headers[OURS] = "page"
+        return response
 
 
 class InboxPage(AgentPage):

@@ -99,6 +99,7 @@ class KeysPage(SettingsPage):
             "may_make": keys.may(self.request, "add"),
             "may_change": keys.may(self.request, "change"),
             "fields": self.controls("make", keys.NEW_KEY, {}, entered),
+            "now": timezone.now(),
             "overlap_hours": ROTATION_OVERLAP // timedelta(hours=1),
             **self.list_of(
                 ApiKey.objects.in_project(self.project_id),
