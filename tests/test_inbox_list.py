@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
@@ -96,6 +97,29 @@ def test_tags_of_a_view_are_shown_as_they_would_be_typed(
     view = SavedView.objects.create(project=project, name="One", filters={"tags": tags})
 
     assert f'name="tags" value="{typed}"' in text_of(browser.get(inbox, view=view.short_id))
+
+
+@pytest.mark.parametrize("name", ["Unresolved", "Unread", "Mine", "Unassigned"])
+def test_what_is_snoozed_is_put_aside(
+    browser: Browser, agent: User, inbox: str, make_ticket: MakeTicket, name: str
+) -> None:
+    later = (timezone.now() + timedelta(hours=5)).isoformat()
+    whose = {"type": "user", "id": agent.pk} if name == "Mine" else None
+    for until in (None, later):
+        make_ticket(message="Hi", assignee=whose, snoozed_until=until)
+    [address] = re.findall(rf'href="(\S+)"[^>]*>{name}<', text_of(browser.get(inbox)))
+
+    assert numbers_in(browser.get(address)) == [1]
+
+
+def test_a_project_without_tickets_is_not_said_to_be_filtered(
+    browser: Browser, inbox: str, make_ticket: MakeTicket
+) -> None:
+    assert "No tickets yet." in text_of(browser.get(f"{inbox}?status=open"))
+
+    make_ticket(status="new")
+
+    assert "nothing here, by these filters" in text_of(browser.get(f"{inbox}?status=open"))
 
 
 def test_a_value_that_no_control_offers_is_kept_by_it(browser: Browser, inbox: str) -> None:
@@ -342,6 +366,26 @@ def test_what_can_not_be_done_is_said_with_the_selection_and_the_text_kept(
     assert f'value="{ticket["id"]}" checked' in text_of(answer)
     assert f'value="{form.get("tags", "")}"' in text_of(answer)
     assert Ticket.objects.get(pk=ticket["id"]).version == 1
+
+
+def test_a_whole_page_of_the_longest_list_is_too_many_and_said_to_be(
+    browser: Browser, inbox: str, make_ticket: MakeTicket
+) -> None:
+    ticket = make_ticket()
+    ids = [ticket["id"], *(str(uuid4()) for _ in range(999))]
+
+    answer = browser.post(f"{inbox}/bulk", ids=ids, act="status", status="open")
+
+    assert answer.status_code == 400
+    assert "no more than 500" in text_of(answer)
+    assert numbers_in(answer) == [1]
+    assert "Up to 500 tickets at once." in text_of(browser.get(inbox))
+
+
+def test_what_is_a_part_of_a_page_says_so(browser: Browser, inbox: str) -> None:
+    assert browser.part(inbox).headers["X-Inbox"] == "page"
+    assert browser.post_part(f"{inbox}/bulk", act="explode").headers["X-Inbox"] == "page"
+    assert "X-Inbox" not in browser.part(f"{inbox}/tickets/1").headers
 
 
 def test_without_javascript_a_bulk_change_leads_back_to_the_same_list(

@@ -199,7 +199,8 @@ def test_the_one_project_of_an_agent_is_where_the_inbox_leads(
 ) -> None:
     response = browser.get("/inbox")
 
-    assert response.headers["Location"] == f"/inbox/{project.pk}?status=new,open,pending,on_hold"
+    unresolved = "status=new,open,pending,on_hold&snoozed=false"
+    assert response.headers["Location"] == f"/inbox/{project.pk}?{unresolved}"
 
 
 def test_an_agent_of_several_projects_chooses(

@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import Permission
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from config import embedded
-from conversations.models import Delivery, Webhook
+from conversations.models import Delivery, Ticket, Webhook
 from conversations.webhooks.models import DeliveryStatus
 from conversations.webhooks.verbs import add_webhook
 from projects.models import SCOPES, ApiKey, Membership, Project, Role, User
@@ -144,7 +144,7 @@ def errors_beside(page: Any, name: str) -> str:
     """What a form says beside a control, which refers to it."""
     text = text_of(page)
     assert re.search(rf'name="{name}"[^>]*aria-invalid="true"[^>]*error-{name}', text) or re.search(
-        rf'<fieldset class="field" aria-invalid="true"[^>]*error-{name}', text
+        rf'<fieldset class="field"[^>]*aria-invalid="true"[^>]*error-{name}', text
     )
     found = re.search(rf'id="error-{name}">([^<]*)<', text)
     assert found
@@ -377,6 +377,20 @@ def test_what_is_wrong_is_said_beside_it_and_what_was_typed_stays(
     assert project.name == "Shop"
 
 
+def test_a_refused_form_says_first_what_is_wrong_and_where(
+    staff: Browser, keys_url: str, project: Project
+) -> None:
+    page = text_of(submit(staff, keys_url, "make", label="", scopes=[]))
+
+    assert "<title>Error: API keys" in page
+    [summary] = re.findall(r'<section class="error".*?</section>', page, re.DOTALL)
+    assert re.findall(r'href="#(\S+)"', summary) == ["field-label", "field-scopes"]
+    assert 'id="field-label"' in page
+    assert 'id="field-scopes"' in page
+    # Said once aloud.
+    assert page.count('role="alert"') - page.count('id="problem"') == 1
+
+
 def test_a_form_does_not_put_back_what_a_colleague_has_changed_meanwhile(
     browser: Browser, settings_url: str, project: Project
 ) -> None:
@@ -597,6 +611,19 @@ def test_a_rotated_key_has_a_new_secret_beside_the_old_one(
     assert api_key.previous_expires_at is not None
     assert api_key.previous_expires_at <= timezone.now() + timedelta(hours=1)
     assert not KEY.search(text_of(staff.get(keys_url)))
+
+
+def test_a_rotated_key_says_until_when_the_secret_before_works(
+    staff: Browser, keys_url: str, api_key: ApiKey
+) -> None:
+    told = "the secret before works until"
+    assert told not in main_of(staff.get(keys_url))
+
+    submit(staff, keys_url, "rotate")
+
+    assert told in main_of(staff.get(keys_url))
+    ApiKey.objects.filter(pk=api_key.pk).update(previous_expires_at=timezone.now())
+    assert told not in main_of(staff.get(keys_url))
 
 
 def test_a_revoked_key_is_refused_at_once(staff: Browser, keys_url: str, project: Project) -> None:
@@ -862,3 +889,206 @@ def test_the_team_is_listed_with_its_roles(
     assert '<bdi>Billing</bdi></b> <span class="faint">1 agent</span>' in page
     assert "Foreign" not in page
     assert stranger.email not in page
+
+
+# --- The team, changed -------------------------------------------------------
+
+
+@pytest.fixture
+def team_url(settings_url: str) -> str:
+    return f"{settings_url}/team"
+
+
+def team_staff(project: Project, *permissions: str) -> User:
+    agent = staff_of(project)
+    agent.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return agent
+
+
+ALL_OF_THE_TEAM = (
+    "add_membership",
+    "delete_membership",
+    "add_role",
+    "change_role",
+    "delete_role",
+)
+
+
+@pytest.fixture
+def head(project: Project) -> Browser:
+    return Browser(team_staff(project, *ALL_OF_THE_TEAM))
+
+
+@pytest.fixture
+def role(project: Project, agent: User) -> Role:
+    role = Role.objects.create(project=project, name="Billing")
+    role.members.add(agent)
+    return role
+
+
+def in_role(role: Role) -> set[str]:
+    return set(role.members.values_list("email", flat=True))
+
+
+def logged(row: Any) -> list[int]:
+    """What the admin site's log has of it, the oldest first."""
+    entries = LogEntry.objects.filter(
+        object_id=str(row.pk), content_type__model=type(row)._meta.model_name
+    )
+    return list(entries.order_by("pk").values_list("action_flag", flat=True))
+
+
+@pytest.mark.parametrize("missing", [None, *ALL_OF_THE_TEAM])
+def test_each_change_of_the_team_needs_the_admin_sites_right_for_it(
+    project: Project, agent: User, team_url: str, role: Role, missing: str | None
+) -> None:
+    other = User.objects.create_user(f"other-{project.pk}@example.com")
+    granted = set(ALL_OF_THE_TEAM) - {missing}
+    browser = Browser(team_staff(project, *granted))
+    forms: dict[str, dict[str, Any]] = {
+        "add_membership": {"act": "add", "email": other.email},
+        "add_role": {"act": "add_role", "name": "Shipping"},
+        "change_role": {"act": "change_role", "role": role.pk, "role_name": "Bills"},
+        "delete_role": {"act": "delete_role", "role": role.pk},
+        "delete_membership": {"act": "remove", "agent": agent.pk},
+    }
+
+    shown = re.findall(r'name="act" value="(\w+)"', main_of(browser.get(team_url)))
+    answers = {name: send(browser, team_url, form).status_code for name, form in forms.items()}
+
+    assert answers == {name: 403 if name == missing else 302 for name in forms}
+    assert set(shown) == {form["act"] for name, form in forms.items() if name != missing}
+
+
+def test_an_agent_without_these_rights_looks_at_the_team(
+    browser: Browser, team_url: str, role: Role
+) -> None:
+    page = main_of(browser.get(team_url))
+
+    assert "Billing" in page
+    assert "<form" not in page
+    assert send(browser, team_url, {"act": "add", "email": "x@example.com"}).status_code == 403
+
+
+def test_somebody_with_an_account_is_added(head: Browser, project: Project, team_url: str) -> None:
+    other = User.objects.create_user(f"other-{project.pk}@example.com")
+
+    assert submit(head, team_url, "add", email=other.email.upper()).status_code == 302
+
+    membership = Membership.objects.get(project=project, user=other)
+    assert logged(membership) == [ADDITION]
+
+
+def test_who_can_not_be_added_is_told_beside_the_address(
+    head: Browser, agent: User, team_url: str
+) -> None:
+    nobody = submit(head, team_url, "add", email="nobody@example.com")
+    already = submit(head, team_url, "add", email=agent.email)
+
+    assert (nobody.status_code, already.status_code) == (400, 400)
+    assert "Nobody has an account" in errors_beside(nobody, "email")
+    assert "already" in errors_beside(already, "email")
+
+
+def test_an_agent_is_taken_out_and_would_come_back_into_their_role(
+    head: Browser, project: Project, agent: User, role: Role, team_url: str
+) -> None:
+    membership = Membership.objects.get(project=project, user=agent)
+
+    assert send(head, team_url, {"act": "remove", "agent": agent.pk}).status_code == 302
+
+    assert not Membership.objects.filter(project=project, user=agent).exists()
+    assert logged(membership) == [DELETION]
+    assert in_role(role) == {agent.email}
+
+
+def test_who_takes_themselves_out_is_led_away(project: Project, team_url: str) -> None:
+    staff = team_staff(project, *ALL_OF_THE_TEAM)
+
+    answer = send(Browser(staff), team_url, {"act": "remove", "agent": staff.pk})
+
+    assert answer.headers["Location"] == "/inbox"
+
+
+def test_a_role_is_made_once(head: Browser, project: Project, team_url: str) -> None:
+    assert submit(head, team_url, "add_role", name="Shipping").status_code == 302
+    again = submit(head, team_url, "add_role", name="Shipping")
+
+    assert again.status_code == 400
+    assert "already" in errors_beside(again, "name")
+    assert logged(Role.objects.get(project=project)) == [ADDITION]
+
+
+def test_a_role_is_renamed_and_its_agents_are_others(
+    head: Browser, project: Project, agent: User, role: Role, team_url: str
+) -> None:
+    kim = agent_of(project, "Kim")
+
+    answer = submit(head, team_url, "change_role", role_name="Bills", role_members=kim.email)
+
+    assert answer.status_code == 302
+    role.refresh_from_db()
+    assert (role.name, in_role(role)) == ("Bills", {kim.email})
+    assert logged(role) == [CHANGE]
+
+
+def test_a_role_keeps_whom_a_colleague_has_put_into_it_meanwhile(
+    head: Browser, project: Project, agent: User, role: Role, team_url: str
+) -> None:
+    form = Form(head.get(team_url), "change_role").data
+    kim = agent_of(project, "Kim")
+    role.members.add(kim)
+
+    send(head, team_url, {**form, "role_members": ""})
+
+    assert in_role(role) == {kim.email}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"role_members": "stranger@example.com"}, "stranger@example.com is not an agent"),
+        ({"role_name": "Shipping"}, "has a role of this name already"),
+    ],
+)
+def test_a_role_that_can_not_be_so_stays_and_what_was_typed_too(
+    head: Browser, project: Project, role: Role, team_url: str, fields: dict[str, str], told: str
+) -> None:
+    Role.objects.create(project=project, name="Shipping")
+    before = role.name, in_role(role)
+    form = {**Form(head.get(team_url), "change_role").data, **fields}
+
+    page = send(head, team_url, form)
+
+    assert page.status_code == 400
+    assert told in main_of(page)
+    [typed] = fields.values()
+    assert typed in main_of(page).split("aria-invalid")[1]
+    role.refresh_from_db()
+    assert (role.name, in_role(role)) == before
+
+
+def test_a_role_is_deleted_and_its_tickets_are_nobodys(
+    head: Browser, role: Role, team_url: str, make_ticket: MakeTicket
+) -> None:
+    ticket = make_ticket(assignee={"type": "role", "id": str(role.pk)})
+
+    assert submit(head, team_url, "delete_role").status_code == 302
+
+    assert Ticket.objects.get(pk=ticket["id"]).assignee_role_id is None
+    assert logged(role) == [DELETION]
+
+
+@pytest.mark.parametrize("act", ["change_role", "delete_role", "remove"])
+def test_the_team_of_another_project_is_not_found(
+    head: Browser, neighbour: Project, team_url: str, act: str
+) -> None:
+    theirs = Role.objects.create(project=neighbour, name="Theirs")
+    stranger = agent_of(neighbour)
+
+    form = {"act": act, "role": theirs.pk, "role_name": "Mine", "agent": stranger.pk}
+    assert send(head, team_url, form).status_code == 404
+
+    theirs.refresh_from_db()
+    assert theirs.name == "Theirs"
+    assert stranger.projects.count() == 1

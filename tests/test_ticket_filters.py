@@ -396,6 +396,30 @@ def test_snoozed_tickets_are_those_that_have_a_time_to_wake_up(
     assert (listed(snoozed="true"), listed(snoozed="false")) == ([1], [2])
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [1, 2, 3]),
+        ({"status": "new"}, [1]),
+        ({"status": "new,open"}, [1, 2]),
+        ({"status": "resolved"}, [3]),
+        ({"status": "pending"}, []),
+        ({"status": "open", "unread": "true"}, []),
+    ],
+    ids=str,
+)
+def test_those_that_are_not_snoozed_are_counted_by_status(
+    listed: Any, make_ticket: MakeTicket, query: dict[str, str], expected: list[int]
+) -> None:
+    for status in ("new", "open", "resolved"):
+        make_ticket(status=status)
+    tomorrow = (timezone.now() + timedelta(days=1)).isoformat()
+    for status in ("new", "open", "pending"):
+        make_ticket(status=status, snoozed_until=tomorrow)
+
+    assert listed(snoozed="false", **query) == expected
+
+
 def test_the_unread_count_is_the_sum_over_unread_unresolved_tickets(
     writer: ApiClient,
     reader: ApiClient,

@@ -22,6 +22,9 @@ from conversations.inbox.problems import problem_page
 from projects.models import Project, User
 from rest.fields import CommaList, QueryParameters
 
+# What a page takes for a part of itself: no error page, of ours or of a proxy, has it.
+OURS = "X-Inbox"
+
 
 class AgentPage(View):
     """A page for whoever is signed in; everybody else is led to the form for that."""
@@ -81,7 +84,9 @@ class AgentPage(View):
 
     def show(self, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
         shared = {"agent": self.agent, "projects": self.projects}
-        return render(self.request, template, shared | context, status=status)
+        response = render(self.request, template, shared | context, status=status)
+        response.headers[OURS] = "page"
+        return response
 
 
 class InboxPage(AgentPage):

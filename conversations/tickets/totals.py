@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from django.apps.registry import Apps
 from django.db import connection, models, transaction
-from django.db.models import Func, IntegerField, QuerySet, Sum
+from django.db.models import Func, IntegerField, QuerySet, Subquery, Sum
 
 from conversations.models import Status
 from projects.models import Project
@@ -41,11 +41,19 @@ class TicketTotal(models.Model):
         return f"{self.change:+} {self.status}"
 
 
-def total(project_id: int, statuses: Collection[str] | None = None) -> QuerySet[Any, int]:
-    """The query for the number of a project's tickets, or of those in any of these statuses."""
+def total(
+    project_id: int,
+    statuses: Collection[str] | None = None,
+    *,
+    less: QuerySet[Any, int] | None = None,
+) -> QuerySet[Any, int]:
+    """The query for the number of a project's tickets, or of those in any of these statuses;
+    `less` is the query for how many of them are not meant."""
     changes = TicketTotal.objects.filter(project_id=project_id)
     if statuses is not None:
         changes = changes.filter(status__in=statuses)
+    if less is not None:
+        return changes.values_list(_SUM - Subquery(less), flat=True)
     return changes.values_list(_SUM, flat=True)
 
 

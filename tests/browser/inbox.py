@@ -14,7 +14,7 @@ from tests.browser.people import PATIENCE, Team
 from tests.make_run import Run
 
 # Made by one call, since each starts a Python with all of Django; more only where they are used up.
-ROOMS = 40
+ROOMS = 48
 _MAKE_ROOMS = f"""
 import json
 from django.test import Client

@@ -1,5 +1,7 @@
 """An agent at the overview and the settings of the inbox, in a real browser."""
 
+import re
+
 import pytest
 from playwright.sync_api import Error, expect
 
@@ -41,6 +43,17 @@ def test_a_secret_is_gone_after_a_reload_and_nothing_is_made_twice(dana: Agent, 
     expect(dana.page.get_by_text("This form was sent before")).to_be_visible()
     assert secret not in dana.page.content()
     expect(dana.page.locator(".thing")).to_have_count(1)
+
+
+def test_a_refused_form_says_first_what_is_wrong_and_leads_there(dana: Agent, room: Room) -> None:
+    dana.page.goto(f"{room.inbox}/settings/webhooks")
+    dana.page.get_by_label("Address").fill("nonsense")
+    dana.page.get_by_role("button", name="Make the webhook").click()
+
+    expect(dana.page).to_have_title(re.compile("^Error: Webhooks"))
+    expect(dana.page.locator("#problems")).to_be_focused()
+    dana.press("Tab", "Enter")
+    expect(dana.page.get_by_label("Address")).to_be_focused()
 
 
 def test_the_snippet_is_copied_by_a_button(sit_down: SitDown, room: Room) -> None:

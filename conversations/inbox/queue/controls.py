@@ -19,6 +19,8 @@ from conversations.models import ChannelSource, Priority, Status
 from conversations.tickets.filters import DEADLINES, DEFAULT_ORDER, TagList
 
 UNRESOLVED = ",".join(status for status in Status.values if status != Status.RESOLVED)
+# What is put aside until later is not to be done now.
+TO_DO = {"status": UNRESOLVED, "snoozed": "false"}
 _ORDERS = [
     ("", "Last changed first"),
     ("updated_at", "Longest unchanged first"),

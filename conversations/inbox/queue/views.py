@@ -22,6 +22,7 @@ from conversations.inbox.people import Assignable, as_assignee, assignable
 from conversations.inbox.queue.controls import (
     FROM_VIEW,
     PLACE,
+    TO_DO,
     UNRESOLVED,
     address_of,
     controls,
@@ -44,6 +45,7 @@ from conversations.saved_views.serializers import SavedViewSerializer
 from conversations.tickets import bulk
 from conversations.tickets.filters import matching, number_of, order_named, ranked
 from conversations.tickets.serializers import (
+    MAX_BULK,
     BulkAssignSerializer,
     BulkStatusSerializer,
     BulkTagsSerializer,
@@ -73,6 +75,15 @@ class Link:
     unread: int | None = None
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a parameter; without a label it has no control."""
+
+    name: str
+    label: str | None
+    errors: list[str]
+
+
 class ProjectsPage(AgentPage):
     """Leads to the agent's project, or to a choice of them."""
 
@@ -84,7 +95,7 @@ class ProjectsPage(AgentPage):
 
 
 def unresolved_of(project_id: int) -> str:
-    return address_of(reverse("inbox-queue", args=[project_id]), {"status": UNRESOLVED})
+    return address_of(reverse("inbox-queue", args=[project_id]), TO_DO)
 
 
 class ListPage(InboxPage):
@@ -96,13 +107,13 @@ class ListPage(InboxPage):
 
     def links(self, parameters: dict[str, str]) -> list[Link]:
         """Lists that every project has."""
-        unresolved = {"status": UNRESOLVED}
         lists: list[tuple[str, dict[str, str]]] = [
-            ("Unresolved", unresolved),
-            ("Unread", {**unresolved, "unread": "true"}),
-            ("Mine", {**unresolved, "assignee": "me"}),
-            ("Unassigned", {**unresolved, "assignee": "unassigned"}),
-            ("Overdue", {**unresolved, "sla": "breached", "order_by": "sla_due_at"}),
+            ("Unresolved", TO_DO),
+            ("Unread", {**TO_DO, "unread": "true"}),
+            ("Mine", {**TO_DO, "assignee": "me"}),
+            ("Unassigned", {**TO_DO, "assignee": "unassigned"}),
+            # A deadline passes, however long somebody has put the ticket aside.
+            ("Overdue", {"status": UNRESOLVED, "sla": "breached", "order_by": "sla_due_at"}),
             ("Snoozed", {"snoozed": "true", "order_by": "snoozed_until"}),
             ("All tickets", {}),
         ]
@@ -232,12 +243,16 @@ class QueuePage(ListPage):
         except ValidationError as exc:
             errors, status = failures(exc), 400
         parameters = self.parameters(view)
+        links = self.links(self.asked)
+        view_links = self.view_links(views, self.asked.get("view"))
         context = {
             "errors": errors,
             "page": page,
+            "is_new": page is not None and page.count == 0 and self._has_no_tickets(),
             "keeping": self._keeping(view, views, is_valid=page is not None),
-            "links": self.links(self.asked),
-            "view_links": self.view_links(views, self.asked.get("view")),
+            "links": links,
+            "view_links": view_links,
+            "list_name": next((a.label for a in (*links, *view_links) if a.is_current), None),
             "address": address_of(self.path, self.asked),
             "first_page": address_of(self.path, _without_place(self.asked)),
             "everywhere": self._everywhere(),
@@ -245,6 +260,7 @@ class QueuePage(ListPage):
             **_filter_context(parameters, errors, among),
             "among": among,
             "statuses": Status.choices,
+            "most": MAX_BULK,
             **self._rows(page, among),
         }
         return self.show(template, context | further, status=status)
@@ -308,6 +324,9 @@ class QueuePage(ListPage):
             counted=number_of(everything, self.project_id, query) if of is None else None,
         )
 
+    def _has_no_tickets(self) -> bool:
+        return not Ticket.objects.in_project(self.project_id).exists()
+
     def _everywhere(self) -> str | None:
         """The same search in all tickets, where this one is not of them all."""
         search = {"search": self.asked.get("search", "")}
@@ -348,16 +367,17 @@ def _filter_context(
 ) -> dict[str, Any]:
     first, further = controls(parameters, errors, among), further_controls(parameters, errors)
     order = order_control(parameters, errors)
-    seen = {control.name for control in (*first, *further, order)} | {"search"}
+    labels = {control.name: control.label for control in (*first, *further, order)}
+    labels["search"] = "Search"
     return {
         "controls": first,
         "further": further,
         "is_further": any(control.value or control.errors for control in further),
+        "is_further_wrong": any(control.errors for control in further),
         "order": order,
         "search": parameters.get("search", ""),
         "search_errors": errors.get("search", []),
-        # Of what has no control.
-        "other_errors": {name: texts for name, texts in errors.items() if name not in seen},
+        "problems": [Problem(name, labels.get(name), texts) for name, texts in errors.items()],
     }
 
 

@@ -1,16 +1,14 @@
-"""Who may manage the keys of a project, and what a new key may be.
+"""What a new key of a project may be.
 
 The API has nothing to make keys by: a key that leaked could make others. They are made by
-`manage.py`, and in the admin site by its staff. The rights here are the admin site's, and what is
-done here stands in its log.
+`manage.py`, and in the admin site by its staff. The rights here are the admin site's, see
+`rights`.
 """
 
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin
 from django.core.exceptions import ValidationError as Refused
-from django.http import HttpRequest
 from rest_framework import serializers
 
 from conversations.inbox.settings.forms import Field
@@ -36,19 +34,6 @@ NEW_KEY = [
         help="Like 480/minute, one per line; empty: what the service allows everybody.",
     ),
 ]
-
-
-def may(request: HttpRequest, verb: str) -> bool:
-    """Whether the admin site would let them `view`, `add` or `change` keys."""
-    keys = admin.site.get_model_admin(ApiKey)
-    if not admin.site.has_permission(request):
-        return False
-    return bool(getattr(keys, f"has_{verb}_permission")(request))
-
-
-def log(request: HttpRequest, api_key: ApiKey, said: str) -> None:
-    """Where the admin site writes down what is done in it."""
-    admin.site.get_model_admin(ApiKey).log_change(request, api_key, said)
 
 
 class RatesField(BoundedList):

@@ -32,6 +32,15 @@ class Secret:
     note: str
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Why something was not done; without a label it is about no control of the page."""
+
+    name: str
+    label: str | None
+    texts: list[str]
+
+
 class SettingsPage(InboxPage):
     """A page whose forms say in `act` what they do, and are shown again with what is wrong."""
 
@@ -71,9 +80,19 @@ class SettingsPage(InboxPage):
         self, *, status: int = 200, errors: dict[str, list[str]] | None = None, **more: Any
     ) -> HttpResponse:
         self.errors = errors or {}
-        context = {"place": self.place, "errors": self.errors, "form_id": new_form()}
+        context: dict[str, Any] = {"place": self.place, "errors": self.errors}
+        context["form_id"] = new_form()
         context |= self.page()
+        context["problems"] = self._problems(context.get("fields", []))
         return self.show(self.template, context | more, status=max(status, self.list_status))
+
+    def _problems(self, fields: list[Field]) -> list[Problem]:
+        """In the order of the form; what is of none of its controls comes first."""
+        labels = {field.name: field.label for field in fields if field.errors}
+        elsewhere = [name for name in self.errors if name not in labels]
+        return [
+            Problem(name, labels.get(name), self.errors[name]) for name in (*elsewhere, *labels)
+        ]
 
     def done(self, said: str, to: str | None = None) -> HttpResponse:
         """Leads to the page, on which a reload does nothing again."""

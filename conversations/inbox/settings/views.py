@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.templatetags.static import static
 from django.urls import reverse
@@ -14,10 +13,17 @@ from rest_framework.request import Request
 from conversations.inbox.clock import local
 from conversations.inbox.once import first_time
 from conversations.inbox.page import read_query
-from conversations.inbox.settings import keys
+from conversations.inbox.settings import keys, team
 from conversations.inbox.settings.forms import as_shown, changed, typed, validated
 from conversations.inbox.settings.pages import Secret, SettingsPage
 from conversations.inbox.settings.projects import PROJECT, WIDGET
+from conversations.inbox.settings.rights import (
+    demand,
+    log_added,
+    log_changed,
+    log_deleted,
+    may,
+)
 from conversations.inbox.settings.webhooks import STATUSES, WEBHOOK, outcome
 from conversations.models import Delivery, Webhook
 from conversations.webhooks import verbs
@@ -25,11 +31,12 @@ from conversations.webhooks.finding import find_delivery, find_webhook
 from conversations.webhooks.serializers import DeliveryListQuery, WebhookSerializer, webhook_json
 from conversations.widget import posthog_js
 from projects.admin import ROTATION_OVERLAP
-from projects.members.queries import members_of, with_member_ids
-from projects.models import ApiKey, NotLive, Project, Role, to_be_changed
+from projects.members.queries import members_of
+from projects.members.verbs import NameTaken, add_member, add_role, change_role
+from projects.models import ApiKey, Membership, NotLive, Project, Role, User, to_be_changed
 from projects.project.serializers import ProjectSerializer, project_json
-from rest.exceptions import Conflict
-from rest.fields import QueryParameters
+from rest.exceptions import Conflict, invalid
+from rest.fields import UUID_FORM, QueryParameters
 from rest.json import differing
 from rest.pagination import Order, base_url
 
@@ -94,7 +101,7 @@ class KeysPage(SettingsPage):
     query_class = None
 
     def page(self) -> dict[str, Any]:
-        may_see = keys.may(self.request, "view")
+        may_see = may(self.request, ApiKey, "view")
         if not may_see:
             # Without a list there is nothing to ask for.
             read_query(self.request.GET, QueryParameters)
@@ -102,9 +109,10 @@ class KeysPage(SettingsPage):
         entered = typed(keys.NEW_KEY, self.request.POST)
         return {
             "may_see": True,
-            "may_make": keys.may(self.request, "add"),
-            "may_change": keys.may(self.request, "change"),
+            "may_make": may(self.request, ApiKey, "add"),
+            "may_change": may(self.request, ApiKey, "change"),
             "fields": self.controls("make", keys.NEW_KEY, {}, entered),
+            "now": timezone.now(),
             "overlap_hours": ROTATION_OVERLAP // timedelta(hours=1),
             **self.list_of(
                 ApiKey.objects.in_project(self.project_id),
@@ -124,7 +132,7 @@ class KeysPage(SettingsPage):
             expires_at=timezone.now() + lifetime if lifetime else None,
             **fields,
         )
-        keys.log(self.request, api_key, "Made.")
+        log_changed(self.request, api_key, "Made.")
         return self.show_secret(Secret(f"the key “{api_key.label}”", secret, ""))
 
     def rotate(self) -> HttpResponse:
@@ -135,7 +143,7 @@ class KeysPage(SettingsPage):
             secret, until = api_key.rotate(overlap=ROTATION_OVERLAP)
         except NotLive as exc:
             raise Conflict(str(exc)) from exc
-        keys.log(self.request, api_key, "Rotated.")
+        log_changed(self.request, api_key, "Rotated.")
         ends = local(until).strftime("%H:%M")
         note = f"The one before it works until {ends}."
         return self.show_secret(Secret(f"the key “{api_key.label}”", secret, note))
@@ -144,20 +152,16 @@ class KeysPage(SettingsPage):
         self._demand("change")
         api_key = self._find_key()
         api_key.revoke()
-        keys.log(self.request, api_key, "Revoked.")
+        log_changed(self.request, api_key, "Revoked.")
         return self.done(f"The key “{api_key.label}” is revoked.")
 
     def _demand(self, verb: str) -> None:
-        if not keys.may(self.request, verb):
-            raise PermissionDenied()
+        demand(self.request, ApiKey, verb)
 
     def _find_key(self) -> ApiKey:
         """Locked."""
-        named = self.request.POST.get("key", "")
-        api_key = None
-        if named.isascii() and named.isdecimal() and len(named) < 19:
-            rows = ApiKey.objects.in_project(self.project_id).select_for_update()
-            api_key = rows.filter(pk=int(named)).first()
+        rows = ApiKey.objects.in_project(self.project_id).select_for_update()
+        api_key = rows.filter(pk=_number(self.request.POST.get("key", ""))).first()
         if api_key is None:
             raise NotFound("There is no such key.")
         return api_key
@@ -267,21 +271,132 @@ class WebhookPage(SettingsPage):
 
 
 class TeamPage(SettingsPage):
-    """Agents and roles, to look at: they are made by `manage.py` and in the admin site."""
+    """Agents and roles; to be changed by whoever may do so in the admin site."""
 
-    http_method_names = ["get", "head"]
     template = "inbox/settings/team.html"
     place = "team"
     query_class = None
 
     def page(self) -> dict[str, Any]:
-        every_role = Role.objects.filter(project_id=self.project_id).order_by("name")
-        roles: Any = with_member_ids(self.project_id, every_role)
+        entered = typed([*team.NEW_AGENT, *team.NEW_ROLE], self.request.POST)
+        new_agent = self.controls("add", team.NEW_AGENT, {}, entered)
+        new_role = self.controls("add_role", team.NEW_ROLE, {}, entered)
         return {
-            "roles": [(role, len(role.member_ids)) for role in roles],
+            "may_add": may(self.request, Membership, "add"),
+            "may_remove": may(self.request, Membership, "delete"),
+            "may_add_role": may(self.request, Role, "add"),
+            "may_change_role": may(self.request, Role, "change"),
+            "may_delete_role": may(self.request, Role, "delete"),
+            "new_agent": new_agent,
+            "new_role": new_role,
+            "fields": [*new_agent, *new_role],
+            "roles": self._roles(),
             **self.list_of(
                 members_of(self.project_id),
                 order=Order("email", unique=True),
                 scope=f"members:{self.project_id}",
             ),
         }
+
+    def _roles(self) -> list[team.ShownRole]:
+        """With what was typed, in the one whose form was refused."""
+        form = self.request.POST
+        refused = form.get("role") if self.is_typed("change_role") else None
+        within = team.members_by_role(self.project_id)
+        roles = []
+        for role in Role.objects.filter(project_id=self.project_id).order_by("name"):
+            members, is_open = within.get(role.pk, []), str(role.pk) == refused
+            roles.append(
+                team.ShownRole(
+                    role,
+                    members,
+                    form.get("role_name", "") if is_open else role.name,
+                    form.get("role_members", "") if is_open else "\n".join(members),
+                    is_open,
+                )
+            )
+        return roles
+
+    def add(self) -> HttpResponse:
+        demand(self.request, Membership, "add")
+        entered = typed(team.NEW_AGENT, self.request.POST)
+        email = validated(team.NewAgentSerializer(data=entered))["email"].lower()
+        user = User.objects.filter(email=email).first()
+        if user is None:
+            raise invalid("email", "Nobody has an account with this address.", "does_not_exist")
+        membership, is_new = add_member(project=self.project, user=user)
+        if not is_new:
+            raise invalid("email", "They are an agent of this project already.", "unique")
+        log_added(self.request, membership)
+        return self.done(f"{user.display_name} is an agent of this project now.")
+
+    def remove(self) -> HttpResponse:
+        demand(self.request, Membership, "delete")
+        named = _number(self.request.POST.get("agent", ""))
+        rows = Membership.objects.filter(project_id=self.project_id, user_id=named)
+        membership = rows.select_related("user").select_for_update(of=["self"]).first()
+        if membership is None:
+            raise NotFound("There is no such agent.")
+        log_deleted(self.request, membership)
+        membership.delete()
+        is_me = membership.user_id == self.agent.pk
+        said = f"{membership.user.display_name} is no agent of this project any more."
+        return self.done(said, reverse("inbox") if is_me else None)
+
+    def add_role(self) -> HttpResponse:
+        demand(self.request, Role, "add")
+        entered = typed(team.NEW_ROLE, self.request.POST)
+        name = validated(team.NewRoleSerializer(data=entered))["name"]
+        try:
+            role = add_role(project=self.project, name=name)
+        except NameTaken as exc:
+            raise team.name_taken("name") from exc
+        log_added(self.request, role)
+        return self.done(f"The role “{role.name}” is made.")
+
+    def change_role(self) -> HttpResponse:
+        demand(self.request, Role, "change")
+        role = self._find_role()
+        context = {"project_id": self.project_id}
+        entered = typed(team.ROLE, self.request.POST)
+        fields = validated(team.RoleSerializer(data=entered, context=context))
+        try:
+            change_role(
+                role=role,
+                name=fields["role_name"],
+                joining=fields["joining"],
+                leaving=fields["leaving"],
+            )
+        except NameTaken as exc:
+            raise team.name_taken("role_name") from exc
+        log_changed(self.request, role, "Changed.")
+        return self.done(f"The role “{role.name}” is changed.")
+
+    def delete_role(self) -> HttpResponse:
+        demand(self.request, Role, "delete")
+        role = self._find_role()
+        log_deleted(self.request, role)
+        role.delete()
+        return self.done(f"The role “{role.name}” is deleted.")
+
+    def _find_role(self) -> Role:
+        """Locked."""
+        named = self.request.POST.get("role", "")
+        rows = Role.objects.filter(project_id=self.project_id).select_for_update()
+        role = rows.filter(pk=named).first() if UUID_FORM.fullmatch(named) else None
+        if role is None:
+            raise NotFound("There is no such role.")
+        return role
+
+    acts = {
+        "add": add,
+        "remove": remove,
+        "add_role": add_role,
+        "change_role": change_role,
+        "delete_role": delete_role,
+    }
+
+
+def _number(named: str) -> int:
+    """Zero for what can be no row's."""
+    return int(named) if named.isascii() and named.isdecimal() and len(named) < 19 else 0

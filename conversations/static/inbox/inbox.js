@@ -27,6 +27,13 @@ function tell(text) {
 // A refresh that fails is tried again with the next one, and the state of the stream says so.
 const isRefresh = (event) => event.detail.requestConfig?.verb === "get";
 
+// An error page of a proxy, or of the service, is no part of this page.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, shouldSwap } = event.detail;
+  if (!shouldSwap || xhr.getResponseHeader("X-Inbox")) return;
+  event.detail.shouldSwap = false;
+  event.detail.isError = true;
+});
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
   if (status === 404) tell("This is not there any more. What you wrote is still on this page.");

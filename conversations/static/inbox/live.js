@@ -34,6 +34,7 @@ export function startLive({ project: id, stream }) {
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) flush();
   });
+  document.addEventListener("htmx:afterSettle", showTitle);
   document.addEventListener("htmx:beforeSend", (event) => {
     const { xhr, elt } = event.detail;
     if (isRefresh(elt)) {
@@ -243,11 +244,19 @@ function show(next) {
   live.querySelector(".live-text").textContent = TEXTS[state];
 }
 
-const title = document.title;
+let title = document.title;
+let shownTitle = title;
+
+// Another list has another title.
+function showTitle() {
+  if (document.title !== shownTitle) title = document.title;
+  shownTitle = number ? `(${number}) ${title}` : title;
+  document.title = shownTitle;
+}
 
 function count(next) {
   number = next;
-  document.title = number ? `(${number}) ${title}` : title;
+  showTitle();
   for (const place of document.querySelectorAll("[data-unread-count]")) {
     place.textContent = number || "";
   }

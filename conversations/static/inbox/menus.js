@@ -1,7 +1,10 @@
 // Menus are <details>: here they close as menus do, and say what is chosen in them.
 
 export function startMenus() {
-  document.addEventListener("click", (event) => closeOthers(event.target));
+  document.addEventListener("click", (event) => {
+    // Enter in a field clicks its form's button, which may stand outside the menu.
+    if (event.detail) closeOthers(event.target);
+  });
   document.addEventListener("focusin", (event) => closeOthers(event.target));
   document.addEventListener("keydown", (event) => {
     const open = event.key === "Escape" && event.target.closest?.("details.menu[open]");

@@ -5,7 +5,9 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    document.getElementById("said").textContent = "Copied.";
+    const said = document.createElement("span");
+    said.textContent = "Copied.";
+    document.getElementById("said").replaceChildren(said);
   });
 }
 

@@ -3,6 +3,11 @@
 const selected = new Set();
 let sent = [];
 let at = null;
+// The numbers of the rows when `at` was among them, to know what took its place.
+let around = [];
+// What had the keyboard in the bar above the list, when its form was sent.
+let pressed = null;
+let isLost = false;
 
 export function startQueue() {
   keepPlace();
@@ -13,6 +18,18 @@ export function startQueue() {
     button.setAttribute("aria-expanded", String(open));
     if (open) side.querySelector("a").focus();
   });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && side.classList.contains("open")) {
+      button.click();
+      button.focus();
+    }
+    if (event.key === "Enter" && event.target.name === "ids") {
+      // Else it would send the form of the selected ones.
+      event.preventDefault();
+      event.target.closest(".row").querySelector("a.to").click();
+    }
+  });
+  document.addEventListener("focusin", current);
   document.addEventListener("change", (event) => {
     if (event.target.name === "ids") mark(event.target.value, event.target.checked);
     if (event.target.id === "select-all") {
@@ -27,8 +44,21 @@ export function startQueue() {
     }
   });
   // Of a ticket that is not on this page any more, nobody sees that it is selected.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt.id === "bulk") pressed = document.activeElement;
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target.id !== "queue") return;
+    current();
+    const focused = document.activeElement;
+    isLost = Boolean(pressed) || Boolean(focused.closest("#queue"));
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.id === "bulk" && !event.detail.successful) refocus();
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     renewed();
+    if (isLost) refocus();
     if (event.target.id === "views") markCurrent();
   });
   document.addEventListener("inbox:changed", () => sent.forEach((id) => selected.delete(id)));
@@ -61,9 +91,12 @@ export function startQueue() {
 const boxes = () => document.querySelectorAll("#rows input[name=ids]");
 export const rows = () => [...document.querySelectorAll("#rows .row")];
 
+// No more than can be changed at once.
+const most = () => Number(document.getElementById("bulk").dataset.most);
+
 function mark(id, on) {
-  if (on) selected.add(id);
-  else selected.delete(id);
+  if (!on) selected.delete(id);
+  else if (selected.size < most()) selected.add(id);
 }
 
 function renewed() {
@@ -71,6 +104,38 @@ function renewed() {
   for (const id of [...selected]) if (!here.has(id)) selected.delete(id);
   show();
   keepPlace();
+  sayWrong();
+}
+
+// The list says what is wrong with its filters; here their controls do.
+function sayWrong() {
+  for (const control of document.querySelectorAll("#filters [name], #search")) {
+    const told = document.getElementById(`error-${control.name}`);
+    if (told) {
+      control.setAttribute("aria-invalid", "true");
+      control.setAttribute("aria-describedby", told.id);
+    } else {
+      control.removeAttribute("aria-invalid");
+      control.removeAttribute("aria-describedby");
+    }
+  }
+}
+
+// What was replaced gives the keyboard to what is in its place.
+function refocus() {
+  isLost = false;
+  const was = pressed;
+  pressed = null;
+  if (document.activeElement !== document.body) return;
+  const bulk = document.getElementById("bulk");
+  const ways = [() => current()?.querySelector("a.to"), () => document.getElementById("queue")];
+  if (bulk.contains(document.getElementById(was?.id))) {
+    ways.unshift(() => bulk.querySelector("[aria-invalid]"), () => document.getElementById(was.id));
+  }
+  for (const way of ways) {
+    way()?.focus();
+    if (document.activeElement !== document.body) return;
+  }
 }
 
 function show() {
@@ -80,7 +145,10 @@ function show() {
   }
   const bulk = document.getElementById("bulk");
   bulk.classList.toggle("shown", selected.size > 0);
-  bulk.querySelector(".count").textContent = selected.size ? `${selected.size} selected` : "";
+  const full = selected.size >= most() && selected.size < boxes().length;
+  bulk.querySelector(".count").textContent = selected.size
+    ? `${selected.size} selected${full ? ", the most that can be changed at once" : ""}`
+    : "";
   const all = document.getElementById("select-all");
   if (all) {
     all.checked = selected.size > 0 && selected.size === boxes().length;
@@ -108,9 +176,20 @@ function markCurrent() {
 // --- For the keyboard --------------------------------------------------------
 
 export function current() {
-  const row = document.activeElement.closest?.(".row");
+  const row = document.activeElement.closest?.("#rows .row");
   if (row) at = row.dataset.number;
-  return rows().find((other) => other.dataset.number === at) ?? null;
+  const here = rows();
+  const find = (number) => here.find((other) => other.dataset.number === number);
+  if (at !== null && !find(at)) at = inPlaceOf(at, (number) => find(number));
+  around = here.map((other) => other.dataset.number);
+  return find(at) ?? null;
+}
+
+// The nearest one after it that is there still, else the nearest before it.
+function inPlaceOf(number, isHere) {
+  const place = around.indexOf(number);
+  const after = around.slice(place + 1).find(isHere);
+  return after ?? around.slice(0, Math.max(place, 0)).findLast(isHere) ?? null;
 }
 
 export function step(by) {

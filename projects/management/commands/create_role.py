@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from projects.management.base import ServiceCommand, clean, find_project, shown
+from projects.members.verbs import NameTaken, NotAnAgent, add_role, find_member
 from projects.models import Role, User
 
 
@@ -25,10 +26,10 @@ class Command(ServiceCommand):
         project = find_project(options["project"])
         name = clean(Role(), "name", options["name"].strip())
         members = [_find_agent(project.pk, email) for email in options["member"]]
-        if Role.objects.filter(project=project, name=name).exists():
-            raise CommandError(f"Project {project.pk} has a role {shown(name)} already.")
-        role = Role.objects.create(project=project, name=name)
-        role.members.set(members)
+        try:
+            role = add_role(project=project, name=name, members=members)
+        except NameTaken as error:
+            raise CommandError(f"Project {project.pk} has a role {shown(name)} already.") from error
         return {"id": str(role.pk), "name": role.name}
 
     def in_words(self, answer: dict[str, Any]) -> str:
@@ -36,8 +37,7 @@ class Command(ServiceCommand):
 
 
 def _find_agent(project_id: int, email: str) -> User:
-    address = clean(User(), "email", email.lower())
-    agent = User.objects.filter(email=address, memberships__project_id=project_id).first()
-    if agent is None:
-        raise CommandError(f"{address} is not an agent of project {project_id}.")
-    return agent
+    try:
+        return find_member(project_id, clean(User(), "email", email.lower()))
+    except NotAnAgent as error:
+        raise CommandError(str(error)) from error

@@ -7,7 +7,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from projects.agents import set_password_url
 from projects.management.base import ServiceCommand, clean, find_project, shown
-from projects.models import Membership, User
+from projects.members.verbs import add_member
+from projects.models import User
 
 
 class Command(ServiceCommand):
@@ -38,7 +39,7 @@ class Command(ServiceCommand):
         elif is_new:
             user.set_unusable_password()
         user.save()
-        _, joined = Membership.objects.get_or_create(project=project, user=user)
+        _, joined = add_member(project=project, user=user)
         if not joined and user.has_usable_password():
             raise CommandError(f"{email} is an agent of project {project.pk} already.")
         answer: dict[str, Any] = {"id": user.pk, "email": user.email}
