@@ -180,8 +180,9 @@ PAGES = {
     # What the agent may do, by themself and by groups; the keys with their number.
     "/settings/keys": EVERY_PAGE + 3,
     "/settings/webhooks": EVERY_PAGE + 1,
-    # Roles with their members, agents with their number.
-    "/settings/team": EVERY_PAGE + 2,
+    # What the agent may do, by themself and by groups; agents with their number; roles, with
+    # their members.
+    "/settings/team": EVERY_PAGE + 5,
 }
 
 

@@ -201,8 +201,10 @@ def test_a_page_deep_in_the_list_reads_no_more_than_the_first(
 def test_a_status_is_read_in_order_from_an_index(client: ApiClient, url: str) -> None:
     plan = page(plan_of(client, url, status="open", limit=20))
 
-    # That of all unresolved tickets, which is the smaller one.
-    assert reads(plan, "ticket_unresolved") == 21
+    # That of all unresolved tickets is the smaller one, but not by much where nearly all are open.
+    names = {node.get("Index Name") for node in plan}
+    [index] = names & {"ticket_unresolved", "ticket_status"}
+    assert reads(plan, index) == 21
     assert "Sort" not in {node["Node Type"] for node in plan}
 
 

@@ -248,7 +248,7 @@ class QueuePage(ListPage):
         context = {
             "errors": errors,
             "page": page,
-            "is_new": page is not None and page.count == 0 and self._has_no_tickets(),
+            "is_new": page is not None and page.count == 0 and self._is_new(),
             "keeping": self._keeping(view, views, is_valid=page is not None),
             "links": links,
             "view_links": view_links,
@@ -324,7 +324,10 @@ class QueuePage(ListPage):
             counted=number_of(everything, self.project_id, query) if of is None else None,
         )
 
-    def _has_no_tickets(self) -> bool:
+    def _is_new(self) -> bool:
+        """Whether nobody has ever written; asked for where the agent has filtered nothing else."""
+        if self.asked.keys() - {"status", "snoozed"}:
+            return False
         return not Ticket.objects.in_project(self.project_id).exists()
 
     def _everywhere(self) -> str | None:
