@@ -203,7 +203,7 @@ def test_a_status_is_read_in_order_from_an_index(client: ApiClient, url: str) ->
 
     # That of all unresolved tickets is the smaller one, but not by much where nearly all are open.
     names = {node.get("Index Name") for node in plan}
-    [index] = names & {"ticket_unresolved", "ticket_status"}
+    [index] = {"ticket_unresolved", "ticket_status"} & names
     assert reads(plan, index) == 21
     assert "Sort" not in {node["Node Type"] for node in plan}
 
