@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -912,3 +913,13 @@ def test_a_morning_is_the_same_in_the_hour_that_the_clock_shows_again() -> None:
     here = datetime(2027, 10, 31, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1)
 
     assert labelled(here)["Tomorrow, 9:00"].until.isoformat() == "2027-11-01T09:00:00+01:00"
+
+
+def test_a_tag_with_a_comma_stays_one_tag(browser: Browser, ticket: Any, page: str) -> None:
+    update_ticket(ticket=row(ticket), actor=SYSTEM, tags=["a,b", "c"])
+    [shown_tags] = re.findall(r'name="tags" value="([^"]*)"', browser.get(page).content.decode())
+
+    version = str(row(ticket).version)
+    browser.post(f"{page}/change", tags=unescape(shown_tags)[:-1] + ', "d"]', version=version)
+
+    assert row(ticket).tags == ["a,b", "c", "d"]

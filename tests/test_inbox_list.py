@@ -89,7 +89,7 @@ def test_controls_show_what_the_address_says(browser: Browser, inbox: str) -> No
 
 @pytest.mark.parametrize(
     ("tags", "typed"),
-    [(["a", "b c"], "a,b c"), (["a,b"], '["a,b"]'), (["[a]", "b"], '["[a]", "b"]')],
+    [(["a", "b c"], "a, b c"), (["a,b"], '["a,b"]'), (["[a]", "b"], '["[a]", "b"]')],
 )
 def test_tags_of_a_view_are_shown_as_they_would_be_typed(
     browser: Browser, project: Project, inbox: str, tags: list[str], typed: str

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from conversations.inbox.clock import local, typed
 from conversations.inbox.conversation.thread import version_of
+from conversations.inbox.tags import as_typed
 from conversations.inbox.wording import said
 
 register = template.Library()
@@ -119,3 +120,8 @@ def entries(mapping: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
 def words(value: Any) -> str:
     """A value of the API in the words of a page: `on_hold` is `on hold`."""
     return str(value).replace("_", " ").replace("-", " ")
+
+
+@register.filter
+def typed_tags(tags: list[str]) -> str:
+    return as_typed(tags)

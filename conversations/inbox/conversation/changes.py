@@ -8,6 +8,7 @@ from rest_framework.exceptions import ValidationError
 
 from conversations.inbox.clock import typed
 from conversations.inbox.people import as_assignee
+from conversations.inbox.tags import read_tags
 from conversations.models import Status, Ticket
 from rest.exceptions import invalid
 from rest.fields import MAX_LISTED
@@ -65,7 +66,7 @@ def _fields(form: Mapping[str, str], zone: str) -> dict[str, Any]:
     if "assignee" in form:
         body["assignee"] = as_assignee(form["assignee"])
     if "tags" in form:
-        body["tags"] = [tag for tag in form["tags"].split(",") if tag.strip()]
+        body["tags"] = read_tags(form["tags"])
     if "sla_amount" in form:
         amount = form["sla_amount"]
         is_number = amount.isascii() and amount.isdecimal() and len(amount) < 10

@@ -15,6 +15,7 @@ from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 
 from conversations.inbox.people import Assignable
+from conversations.inbox.tags import as_typed
 from conversations.models import ChannelSource, Priority, Status
 from conversations.tickets.filters import DEADLINES, DEFAULT_ORDER, TagList
 
@@ -173,8 +174,7 @@ class _Controls:
             tags = TagList().items(control.value)
         except ValidationError:
             return control
-        is_plain = not any("," in tag or tag.startswith("[") for tag in tags)
-        return replace(control, value=",".join(tags)) if is_plain else control
+        return replace(control, value=as_typed(tags))
 
     def _value(self, name: str) -> str:
         return self.parameters.get(name, "")

@@ -32,6 +32,7 @@ from conversations.inbox.queue.controls import (
 )
 from conversations.inbox.queue.keeping import Keeping, keeping
 from conversations.inbox.queue.rows import rows_of
+from conversations.inbox.tags import read_tags
 from conversations.models import SavedView, Status, Ticket, TicketQuerySet
 from conversations.named.verbs import add_named, change_named
 from conversations.named.views import find_named
@@ -472,7 +473,7 @@ class BulkPage(QueuePage):
             return len(bulk.assign(project_id=self.project_id, actor=self.actor, **body))
         if act not in _CHANGE_TAGS:
             raise invalid("act", "There is no such action.")
-        tags = [tag for tag in form.get("tags", "").split(",") if tag.strip()]
+        tags = read_tags(form.get("tags", ""))
         if not tags:
             raise invalid("tags", "Which tags? Separate them by commas.", "required")
         body = self._read(BulkTagsSerializer, ids, action=act, tags=tags)
