@@ -241,8 +241,8 @@ def test_a_customers_tickets_are_found_by_their_index(client: ApiClient, url: st
 
 
 def counting(plan: Plan) -> Plan:
-    """The nodes of the subplan that counts."""
-    (top,) = [node for node in plan if node.get("Parent Relationship") == "InitPlan"]
+    """The nodes of the subplan that counts, with those of its own subplans."""
+    top, *_ = [node for node in plan if node.get("Parent Relationship") == "InitPlan"]
     return nodes(top)
 
 
@@ -263,6 +263,14 @@ def test_a_list_is_counted_by_the_index_of_the_totals_alone(
 
     relations = {(node["Node Type"], node["Relation Name"]) for node in plan if "Alias" in node}
     assert relations == {("Index Only Scan", "conversations_tickettotal")}
+    assert reads(plan, "conversations_tickettotal_pkey") <= 10
+
+
+def test_what_is_not_snoozed_is_counted_by_what_is(client: ApiClient, url: str) -> None:
+    plan = counting(plan_of(client, url, limit=20, status="open,resolved", snoozed="false"))
+
+    tickets = [node for node in plan if node.get("Relation Name") == "conversations_ticket"]
+    assert {node.get("Index Name") for node in tickets} == {"ticket_snoozed_until"}
     assert reads(plan, "conversations_tickettotal_pkey") <= 10
 
 

@@ -72,7 +72,7 @@ LOOKS = (
     Look(LIST, "looking who I am", open_first("Account")),
     Look(LIST, "asking for keys", press("?")),
     Look(f"{LIST}?search=nothing+has+these+words"),
-    Look(f"{LIST}?created_after=yesterdayish"),
+    Look(f"{LIST}?created_after=yesterdayish&created_from=yesterdayish"),
     Look(TICKET),
     Look(TICKET, "noting", press("n", "A", "s", "k")),
     Look(TICKET, "changing a message", change_message),

@@ -56,7 +56,8 @@ export function startConversation() {
     byId("message").value = "";
     if (byId("macro")) byId("macro").value = "";
     byId("filled").value = "";
-    byId("kind-reply").checked = true;
+    // A note is followed by a note until the agent says otherwise: nothing goes to the customer
+    // because it was typed before the answer was there.
   });
   document.addEventListener("visibilitychange", look);
   addEventListener("scroll", look, { passive: true });
