@@ -851,6 +851,19 @@ def test_a_delivery_is_sent_again(
     assert (deliveries[0].status, deliveries[0].tries) == (DeliveryStatus.PENDING, 0)
 
 
+@pytest.mark.parametrize("query", ["cursor=x", "status=lost", "status=sent&status=failed"])
+def test_nothing_is_sent_again_from_a_list_that_there_is_not(
+    browser: Browser, webhook_url: str, deliveries: list[Delivery], query: str
+) -> None:
+    before = list(Delivery.objects.order_by("pk").values())
+
+    answer = browser.post(f"{webhook_url}?{query}", act="replay", delivery=deliveries[0].pk)
+
+    assert answer.status_code == 400
+    assert f"<code>{query.partition('=')[0]}</code>" in text_of(answer)
+    assert list(Delivery.objects.order_by("pk").values()) == before
+
+
 def test_nothing_is_sent_again_to_a_disabled_webhook(
     browser: Browser, webhook_url: str, webhook: Webhook, deliveries: list[Delivery]
 ) -> None:

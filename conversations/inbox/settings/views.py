@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from conversations.inbox.clock import local
@@ -257,6 +257,9 @@ class WebhookPage(SettingsPage):
         )
 
     def replay(self) -> HttpResponse:
+        # It leads back to the list, which may have been asked for what there is not.
+        if wrong := self._deliveries().get("list_errors"):
+            raise ValidationError(wrong)
         delivery = find_delivery(self.webhook, self.request.POST.get("delivery", ""))
         try:
             verbs.replay(delivery=delivery)
