@@ -246,9 +246,6 @@ X_FRAME_OPTIONS = "DENY"
 # A body larger than this is a 413 (contract, section 1).
 MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# In the inbox each of the 1,000 rows that a page of a list can have can be selected: that these
-# are too many to be changed at once is for the page to say.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_100
 
 # --- The widget --------------------------------------------------------------
 

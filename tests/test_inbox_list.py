@@ -368,11 +368,11 @@ def test_what_can_not_be_done_is_said_with_the_selection_and_the_text_kept(
     assert Ticket.objects.get(pk=ticket["id"]).version == 1
 
 
-def test_a_whole_page_of_the_longest_list_is_too_many_and_said_to_be(
+def test_more_than_can_be_changed_at_once_is_said_to_be_too_many(
     browser: Browser, inbox: str, make_ticket: MakeTicket
 ) -> None:
     ticket = make_ticket()
-    ids = [ticket["id"], *(str(uuid4()) for _ in range(999))]
+    ids = [ticket["id"], *(str(uuid4()) for _ in range(900))]
 
     answer = browser.post(f"{inbox}/bulk", ids=ids, act="status", status="open")
 

@@ -305,7 +305,8 @@ def test_no_filter_makes_a_small_project_read_a_big_ones_rows(
 @pytest.mark.parametrize(
     ("query", "index"),
     [
-        ({"status": "open"}, "ticket_unresolved"),
+        # Nearly all that is unresolved is open: the two indexes are the same to the planner.
+        ({"status": "open"}, "ticket_unresolved or ticket_status"),
         ({"priority": "critical"}, "ticket_priority"),
         ({"assignee": "user:1"}, "ticket_assignee_user"),
         ({"assignee": "role:00000000-0000-0000-0000-000000000000"}, "ticket_assignee_role"),
@@ -330,7 +331,7 @@ def test_what_few_tickets_have_is_found_by_an_index(
     list, the planner decides by a sample, differently from one to the next."""
     _, listing = plans(filled[0], **query)
 
-    assert index in indexes(listing)
+    assert indexes(listing) & set(index.split(" or "))
     assert not scanned_whole(listing)
 
 
