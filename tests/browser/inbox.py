@@ -118,7 +118,7 @@ class Agent:
 
     def refresh(self) -> None:
         """As the stream does when something has happened."""
-        self.page.evaluate("htmx.trigger('#conversation', 'inbox:live')")
+        self.page.evaluate("htmx.trigger('#refresh', 'inbox:live')")
 
     def forgive_the_network(self) -> None:
         """What the browser and htmx say of requests that the test has cut off."""

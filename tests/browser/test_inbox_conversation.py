@@ -213,6 +213,41 @@ def test_changes_in_quick_succession_are_all_saved(dana: Agent, room: Room) -> N
     expect(dana.page.get_by_role("button", name="Reopen")).to_be_visible()
 
 
+def test_what_waits_for_its_turn_is_done_as_it_was_when_the_agent_did_it(
+    dana: Agent, room: Room
+) -> None:
+    ticket = room.open_ticket()
+    dana.see(ticket)
+
+    dana.page.evaluate(
+        """() => {
+          const byId = (id) => document.getElementById(id);
+          for (const value of ["pending", "on_hold"]) {
+            byId("fact-status").value = value;
+            byId("fact-status").dispatchEvent(new Event("change", { bubbles: true }));
+          }
+          byId("kind-note").checked = true;
+          byId("message").value = "For the team alone";
+          byId("send").click();
+          byId("kind-reply").checked = true;
+          byId("state").click();
+          byId("state").click();
+          byId("fact-tags").value = "one";
+          byId("form-tags").requestSubmit();
+          byId("fact-tags").value = "one, two";
+        }"""
+    )
+
+    eventually(lambda: room.now(ticket)["tags"], ["one"])
+    now = room.now(ticket)
+    assert now["status"] == "resolved"
+    said = [(message["content"], message["is_private"]) for message in room.messages(ticket)]
+    assert said == [("Hi", False), ("For the team alone", True)]
+    expect(dana.page.locator("#activity")).to_contain_text("pending → on hold")
+    expect(dana.page.get_by_label("Tags")).to_have_value("one, two")
+    expect(dana.page.get_by_role("button", name="Reopen")).to_be_visible()
+
+
 def test_a_choice_that_is_walked_to_by_the_keyboard_is_saved_when_it_is_left(
     dana: Agent, room: Room
 ) -> None:

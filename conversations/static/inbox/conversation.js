@@ -8,25 +8,36 @@ export function startConversation() {
   if (list) byId("back").href = list.address;
 
   document.addEventListener("htmx:confirm", (event) => {
-    if (event.detail.elt.id !== "composer") return;
-    // The second half of a double click; the same event comes again from the queue of requests.
-    if (sending && sending !== event.detail.triggeringEvent) event.preventDefault();
-    else sending = event.detail.triggeringEvent;
-    // What was typed now would be gone with the box that is emptied.
-    byId("message").readOnly = true;
+    const { elt, verb, triggeringEvent } = event.detail;
+    // From the queue the same event comes again.
+    if (verb !== "post" || pressed.has(triggeringEvent)) return;
+    if (elt.id === "composer") {
+      // The second half of a double click.
+      if (isSending()) {
+        event.preventDefault();
+        return;
+      }
+      // What was typed now would be gone with the box that is emptied.
+      byId("message").readOnly = true;
+    }
+    pressed.set(triggeringEvent, whatIsSent(elt, triggeringEvent.submitter));
   });
   document.addEventListener("htmx:configRequest", (event) => {
-    const { elt, parameters, verb } = event.detail;
-    // So that what comes anew begins where the page does.
-    if (elt.id === "conversation" || verb === "post") parameters.since = byId("thread").dataset.first;
-    if (elt.id === "conversation") tellWhatIsKnown(parameters);
-    if (elt.matches(CHANGES)) {
-      parameters.version = elt.dataset.version ?? byId("properties").dataset.version;
+    const { elt, parameters, triggeringEvent } = event.detail;
+    if (elt.id === "refresh") tellWhatIsKnown(parameters);
+    const sent = pressed.get(triggeringEvent);
+    if (!sent) return;
+    goOnFromOurs(sent);
+    for (const name of Object.keys(parameters)) delete parameters[name];
+    for (const name of new Set(sent.keys())) {
+      const values = sent.getAll(name);
+      parameters[name] = values.length > 1 ? values : values[0];
     }
   });
   document.addEventListener("htmx:beforeOnLoad", (event) => {
     const { xhr, requestConfig } = event.detail;
-    answer = { xhr, requestConfig, elt: requestConfig.elt };
+    const sent = pressed.get(requestConfig.triggeringEvent);
+    answer = { xhr, elt: requestConfig.elt, sent };
     sawEnd = seesEnd();
   });
   document.addEventListener("htmx:oobBeforeSwap", (event) => {
@@ -34,6 +45,7 @@ export function startConversation() {
     const next = fragment.getElementById?.(target.id);
     if (!next) return;
     event.detail.shouldSwap = false;
+    learn(next);
     if (target.id === "properties") keepUnsaved(target, next);
     if (target.id === "activity") keepEarlier(target, next);
     if (target.id === "thread") keepLost(target, next);
@@ -41,18 +53,19 @@ export function startConversation() {
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     const { xhr, requestConfig } = event.detail;
-    const { elt } = requestConfig;
-    if (elt.id === "composer") {
-      sending = null;
-      byId("message").readOnly = false;
-    }
-    if (requestConfig.verb === "post" && isDone(xhr)) finish(elt);
+    const { elt, triggeringEvent } = requestConfig;
+    const sent = pressed.get(triggeringEvent);
+    pressed.delete(triggeringEvent);
+    if (elt.id === "composer") byId("message").readOnly = false;
+    if (sent && isDone(xhr)) finish(elt, sent);
     answer = null;
     showKind();
     if (sawEnd) showEnd();
     look();
   });
   document.addEventListener("inbox:sent", () => {
+    const sent = answer?.sent;
+    if (sent && byId("message").value !== sent.get("message")) return;
     byId("message").value = "";
     if (byId("macro")) byId("macro").value = "";
     byId("filled").value = "";
@@ -75,7 +88,10 @@ export function startConversation() {
       event.target.form.requestSubmit();
     }
   });
-  byId("below").addEventListener("click", showEnd);
+  byId("below").addEventListener("click", () => {
+    showEnd();
+    put(end());
+  });
   startChanges();
   startMenusThatSave();
   startEarlier();
@@ -88,19 +104,66 @@ export function startConversation() {
 
 // --- Requests and their answers ----------------------------------------------
 
-// All requests of the page go one after the other, see hx-sync in page.html: what one changes is
-// known when the next one says which version of the ticket it is about.
+// What an agent does goes to the service in the order in which it was done, one after the other,
+// see hx-sync in page.html: as it was when they did it, whatever the page shows by its turn.
+const pressed = new Map();
 const CHANGES = "#head form[hx-post], #properties form";
+
+function whatIsSent(form, submitter) {
+  const sent = new FormData(form, submitter);
+  sent.set("since", byId("thread").dataset.first);
+  if (form.matches(CHANGES)) {
+    sent.set("version", form.dataset.version ?? byId("properties").dataset.version);
+  }
+  return sent;
+}
+
+const isSending = () => [...pressed.keys()].some((event) => event.target?.id === "composer");
+
+// The version of the ticket and the place of the conversation that came of what the agent did
+// themself, by those that they did it to: what waits for its turn goes on from there. What came
+// of somebody else is not among them, so that it is told.
+const ours = new Map();
+const PLACES = ["version", "seen"];
+
+function learn({ dataset }) {
+  if (!answer?.sent || !isDone(answer.xhr)) return;
+  for (const name of PLACES) {
+    const before = answer.sent.getAll(name);
+    if (!dataset[name] || Number(dataset[name]) !== Math.max(...before.map(Number)) + 1) continue;
+    for (const value of before) ours.set(`${name} ${value}`, dataset[name]);
+  }
+}
+
+function goOnFromOurs(sent) {
+  for (const name of PLACES) {
+    const values = sent.getAll(name);
+    sent.delete(name);
+    for (let value of values) {
+      while (ours.has(`${name} ${value}`)) value = ours.get(`${name} ${value}`);
+      sent.append(name, value);
+    }
+  }
+}
+
+// For whoever leaves the page: what they did is done first.
+export async function whenDone() {
+  const end = Date.now() + PATIENCE;
+  while (pressed.size && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+const PATIENCE = 10_000;
 
 // The answer that is being put in place.
 let answer = null;
-let sending = null;
 
 const isDone = (xhr) => xhr.status >= 200 && xhr.status < 300;
 
 // What the page shows of the conversation, and what it has said about it: said again for as long
 // as it holds.
 function tellWhatIsKnown(parameters) {
+  // What comes anew begins where the page does.
+  parameters.since = byId("thread").dataset.first;
   const refused = byId("notice").dataset.refused;
   if (refused) parameters.refused = refused;
   if (refused || isWriting()) parameters.seen = byId("seen").value;
@@ -111,13 +174,13 @@ function tellWhatIsKnown(parameters) {
 function isNews(old, next) {
   if (next.childElementCount) return true;
   if (answer?.elt.id === "composer") return true;
-  if (answer?.elt.id === "conversation") return !old.querySelector(".error");
+  if (answer?.elt.id === "refresh") return !old.querySelector(".error");
   return old.dataset.refused === "resolve" && answer?.elt.matches("#head form");
 }
 
 // A form that was done shows what is stored, and the menu that it stands in is closed.
-function finish(form) {
-  if (form.id === "composer" || !form.isConnected) return;
+function finish(form, sent) {
+  if (form.id === "composer" || !form.isConnected || !isAsSent(form, sent)) return;
   form.reset();
   const hadKeyboard = form.contains(document.activeElement);
   let menu = null;
@@ -172,7 +235,7 @@ async function markRead() {
       headers: { "HX-Request": "true" },
     });
     if (response.ok) thread.dataset.unread = "0";
-    else if (response.status === 409) htmx.trigger("#conversation", "inbox:live");
+    else if (response.status === 409) htmx.trigger("#refresh", "inbox:live");
   } catch {
     // It stays unread, and is tried again with the next refresh.
   } finally {
@@ -185,18 +248,26 @@ async function markRead() {
 const isUnsaved = (form) =>
   form.classList.contains("unsaved") || ![...form.elements].every(isUntouched);
 
-// Forms with something unsaved stay as they are, but for the one that was answered.
+// Whether nobody has changed a form since it was sent.
+const isAsSent = (form, sent) =>
+  [...form.elements].every(
+    (control) =>
+      control.type === "hidden" ||
+      isUntouched(control) ||
+      (control.type === "checkbox" ? control.checked === sent.has(control.name) : control.value === sent.get(control.name)),
+  );
+
+// Forms with something unsaved stay as they are, but for the one that was answered, unless its
+// agent has gone on meanwhile.
 const isKept = (element) =>
-  element.tagName === "FORM" && element !== answer?.elt && isUnsaved(element);
+  element.tagName === "FORM" &&
+  isUnsaved(element) &&
+  !(element === answer?.elt && isAsSent(element, answer.sent));
 
 // They are about the version that they were made for, so that saving them tells if somebody else
 // was quicker; what this page itself has changed meanwhile is no surprise to who sits before it.
 function keepUnsaved(old, next) {
-  const { requestConfig, xhr } = answer;
-  const isOurs =
-    requestConfig.verb === "post" &&
-    isDone(xhr) &&
-    Number(next.dataset.version) <= Number(requestConfig.parameters.version) + 1;
+  const isOurs = answer.sent && ours.get(`version ${old.dataset.version}`) === next.dataset.version;
   const unsaved = [...old.querySelectorAll("form")].filter(isKept);
   if (!isOurs) for (const form of unsaved) form.dataset.version ??= old.dataset.version;
   if (answer.elt.matches(CHANGES) || !unsaved.length) return;
@@ -285,7 +356,9 @@ function startMenusThatSave() {
     else save(event.target);
   });
   document.addEventListener("focusout", (event) => {
-    if (walked && event.target === walked) save(walked);
+    if (!walked || event.target !== walked) return;
+    if (isUntouched(walked)) walked.form.classList.remove("unsaved");
+    save(walked);
   });
 }
 
@@ -306,15 +379,29 @@ function startEarlier() {
       const grown = document.documentElement.scrollHeight - height;
       // Where the browser has not done it by itself, as it does not at the very top.
       if (top === 0) scrollTo(0, grown);
-      document.querySelector("#earlier .more a, #earlier .message")?.focus({ preventScroll: true });
+      put(document.querySelector("#earlier .more a, #earlier .message"));
     } else {
-      document.querySelector(".timeline .more button, .timeline > :last-child")?.focus();
+      put(document.querySelector(".timeline .more button, .timeline > :last-child"));
     }
     height = 0;
   });
 }
 
+// The keyboard, where there may be nothing to press.
+function put(element) {
+  if (!element) return;
+  if (!element.matches("a, button")) element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+}
+
 function startGoingBack() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href]:not([target], [hx-get])");
+    if (!link || !pressed.size || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    whenDone().then(() => (location.href = link.href));
+  });
+
   const form = byId("mark-unread").form;
   form.addEventListener("submit", () => {
     const { pathname, search } = new URL(byId("back").href);
@@ -363,7 +450,8 @@ function sayWhatMacroDoes(isNote) {
 // --- For the keyboard --------------------------------------------------------
 
 // The ticket before or after this one in the list that the agent came from.
-export function step(by) {
+export async function step(by) {
+  await whenDone();
   const { project, ticket } = document.body.dataset;
   const list = placeInList();
   const place = list ? list.numbers.indexOf(Number(ticket)) : -1;

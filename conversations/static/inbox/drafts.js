@@ -36,6 +36,7 @@ export function startDrafts() {
     const message = document.getElementById("message");
     if (event.key === key() && event.newValue === null && event.oldValue) {
       if (message.value === JSON.parse(event.oldValue).text) message.value = "";
+      else keep();
     }
   });
 }
@@ -43,8 +44,9 @@ export function startDrafts() {
 function keep() {
   const text = document.getElementById("message").value;
   const macro = document.getElementById("macro")?.value ?? "";
+  const filled = document.getElementById("filled").value;
   const kind = document.getElementById("composer").elements.kind.value;
-  if (text || macro) localStorage.setItem(key(), JSON.stringify({ text, kind, macro }));
+  if (text || macro) localStorage.setItem(key(), JSON.stringify({ text, kind, macro, filled }));
   else localStorage.removeItem(key());
 }
 
@@ -52,8 +54,9 @@ function restore() {
   const message = document.getElementById("message");
   const kept = localStorage.getItem(key());
   if (!kept || message.value) return;
-  const { text, kind, macro } = JSON.parse(kept);
+  const { text, kind, macro, filled } = JSON.parse(kept);
   message.value = text;
+  document.getElementById("filled").value = filled ?? "";
   document.getElementById(`kind-${kind}`).checked = true;
   const chosen = document.getElementById("macro");
   if (chosen && [...chosen.options].some((option) => option.value === macro)) chosen.value = macro;

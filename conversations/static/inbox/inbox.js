@@ -42,11 +42,12 @@ document.addEventListener("htmx:responseError", (event) => {
     tell(`This was not done: the service answered ${status}. What you wrote is kept; try again.`);
   }
 });
-document.addEventListener("htmx:sendError", (event) => {
-  if (!isRefresh(event)) {
-    tell("The service can not be reached, so that this may not be done. What you wrote is kept; try again: nothing is done twice.");
-  }
-});
+for (const failure of ["htmx:sendError", "htmx:timeout"]) {
+  document.addEventListener(failure, (event) => {
+    if (isRefresh(event)) return;
+    tell("The service does not answer, so that this may not be done. What you wrote is kept; try again: nothing is done twice.");
+  });
+}
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful && !isRefresh(event)) tell("");
 });

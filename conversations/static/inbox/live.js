@@ -39,6 +39,8 @@ export function startLive({ project: id, stream }) {
     const { xhr, elt } = event.detail;
     if (isRefresh(elt)) {
       begun.set(xhr, asked);
+      refreshing = true;
+      xhr.addEventListener("loadend", () => (refreshing = false));
       return;
     }
     asked += 1;
@@ -172,12 +174,12 @@ function understand(block) {
 
 const QUIET = 400;
 const EVERY = 2_000;
-const REFRESHERS = ["refresh", "conversation"];
-const isRefresh = (element) => REFRESHERS.includes(element.id);
+const isRefresh = (element) => element.id === "refresh";
 // Requests of the agent: those under way, and how many there were when a refresh began.
 const asking = new Set();
 const begun = new WeakMap();
 let asked = 0;
+let refreshing = false;
 let due = null;
 let last = 0;
 let waits = false;
@@ -203,17 +205,15 @@ function flush() {
   clearTimeout(due);
   due = null;
   if (!waits || document.hidden) return;
-  if (asking.size) {
+  if (asking.size || refreshing) {
     // What an agent has asked for comes first; what it brings may be from before the event.
     schedule();
     return;
   }
   waits = false;
   last = Date.now();
-  for (const id of REFRESHERS) {
-    const part = document.getElementById(id);
-    if (part) htmx.trigger(part, "inbox:live");
-  }
+  const part = document.getElementById("refresh");
+  if (part) htmx.trigger(part, "inbox:live");
   refreshViews();
 }
 
