@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, expect
 
-from tests.browser.people import PATIENCE, Team
+from tests.browser.people import PATIENCE, Team, eventually
 from tests.make_run import Run
 
 # Made by one call, since each starts a Python with all of Django; more only where they are used up.
@@ -106,6 +106,8 @@ class Agent:
         """Without hearing of what happens: what the page asks the stream is never answered."""
         self.page.route("**/stream", lambda route: None)
         self.page.goto(f"{self.room.inbox}/tickets/{ticket['ticket_number']}")
+        # What comes after that is not asked for by the page any more.
+        eventually(lambda: self.room.now(ticket)["unread_team_count"], 0)
 
     def is_live(self) -> None:
         expect(self.page.locator("#live")).to_have_attribute(

@@ -222,7 +222,7 @@ def test_what_waits_for_its_turn_is_done_as_it_was_when_the_agent_did_it(
     dana.page.evaluate(
         """() => {
           const byId = (id) => document.getElementById(id);
-          for (const value of ["pending", "on_hold"]) {
+          for (const value of ["pending", "on_hold", "new", "on_hold"]) {
             byId("fact-status").value = value;
             byId("fact-status").dispatchEvent(new Event("change", { bubbles: true }));
           }
@@ -243,9 +243,65 @@ def test_what_waits_for_its_turn_is_done_as_it_was_when_the_agent_did_it(
     assert now["status"] == "resolved"
     said = [(message["content"], message["is_private"]) for message in room.messages(ticket)]
     assert said == [("Hi", False), ("For the team alone", True)]
-    expect(dana.page.locator("#activity")).to_contain_text("pending → on hold")
+    expect(dana.page.locator("#activity")).to_contain_text("new → on hold")
     expect(dana.page.get_by_label("Tags")).to_have_value("one, two")
     expect(dana.page.get_by_role("button", name="Reopen")).to_be_visible()
+
+
+def test_who_sends_and_resolves_goes_on_and_leaves_when_all_is_done(
+    dana: Agent, room: Room
+) -> None:
+    ticket = room.open_ticket()
+    other = room.open_ticket("Another")
+    dana.see_list("?order_by=ticket_number")
+    dana.see(ticket)
+
+    dana.page.evaluate(
+        """() => {
+          document.getElementById("message").value = "It left us.";
+          document.getElementById("send-and-resolve").click();
+          document.getElementById("fact-tags").value = "done";
+          document.getElementById("form-tags").requestSubmit();
+        }"""
+    )
+    dana.press("j")
+
+    dana.page.wait_for_url(f"**/tickets/{other['ticket_number']}")
+    now = room.now(ticket)
+    assert (now["status"], now["tags"]) == ("resolved", ["done"])
+
+
+def test_who_was_refused_stays(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    room.open_ticket("Another")
+    dana.see_list("?order_by=ticket_number")
+    dana.see_without_stream(ticket)
+    room.say(ticket, "Wait!")
+
+    dana.press("e", "j")
+
+    expect(dana.page.locator("#notice")).to_contain_text("The ticket is not resolved.")
+    assert room.now(ticket)["status"] != "resolved"
+
+
+def test_a_message_is_edited_again_before_the_answer_is_there(dana: Agent, room: Room) -> None:
+    ticket = room.open_ticket()
+    room.say(ticket, "It left as.", "support")
+    dana.see(ticket)
+    dana.page.locator("#message-2 summary", has_text="Change message 2").click()
+
+    dana.page.evaluate(
+        """() => {
+          const text = document.getElementById("text-2");
+          for (const said of ["It left us.", "It left us today."]) {
+            text.value = said;
+            text.form.requestSubmit();
+          }
+        }"""
+    )
+
+    expect(dana.said("It left us today.")).to_be_visible()
+    assert room.messages(ticket)[1]["content"] == "It left us today."
 
 
 def test_a_choice_that_is_walked_to_by_the_keyboard_is_saved_when_it_is_left(

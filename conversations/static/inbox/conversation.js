@@ -28,6 +28,7 @@ export function startConversation() {
     const sent = pressed.get(triggeringEvent);
     if (!sent) return;
     goOnFromOurs(sent);
+    sent.shown = byId("properties").dataset.version;
     for (const name of Object.keys(parameters)) delete parameters[name];
     for (const name of new Set(sent.keys())) {
       const values = sent.getAll(name);
@@ -46,6 +47,7 @@ export function startConversation() {
     if (!next) return;
     event.detail.shouldSwap = false;
     learn(next);
+    if (target.id === "thread") learnOfEdit(next);
     if (target.id === "properties") keepUnsaved(target, next);
     if (target.id === "activity") keepEarlier(target, next);
     if (target.id === "thread") keepLost(target, next);
@@ -58,10 +60,18 @@ export function startConversation() {
     pressed.delete(triggeringEvent);
     if (elt.id === "composer") byId("message").readOnly = false;
     if (sent && isDone(xhr)) finish(elt, sent);
+    else if (sent) {
+      refused += 1;
+      // What it says is not stored, and nobody has said why.
+      if (elt.matches(CHANGES) && ![400, 409].includes(xhr.status)) elt.classList.add("unsaved");
+    }
     answer = null;
     showKind();
     if (sawEnd) showEnd();
     look();
+  });
+  document.addEventListener("htmx:validation:halted", (event) => {
+    pressed.delete(event.detail.triggeringEvent);
   });
   document.addEventListener("inbox:sent", () => {
     const sent = answer?.sent;
@@ -112,6 +122,8 @@ const CHANGES = "#head form[hx-post], #properties form";
 function whatIsSent(form, submitter) {
   const sent = new FormData(form, submitter);
   sent.set("since", byId("thread").dataset.first);
+  // Each message has versions of its own.
+  sent.of = form.matches(".change form") ? form.id : "ticket";
   if (form.matches(CHANGES)) {
     sent.set("version", form.dataset.version ?? byId("properties").dataset.version);
   }
@@ -128,11 +140,24 @@ const PLACES = ["version", "seen"];
 
 function learn({ dataset }) {
   if (!answer?.sent || !isDone(answer.xhr)) return;
+  const { sent } = answer;
   for (const name of PLACES) {
-    const before = answer.sent.getAll(name);
+    const before = sent.getAll(name);
+    // Who sends and resolves, or sends what a macro says, changes the ticket as well.
+    if (name === "version" && (sent.get("then") || sent.get("macro"))) before.push(sent.shown);
     if (!dataset[name] || Number(dataset[name]) !== Math.max(...before.map(Number)) + 1) continue;
-    for (const value of before) ours.set(`${name} ${value}`, dataset[name]);
+    for (const value of before) ours.set(`ticket ${name} ${value}`, dataset[name]);
   }
+}
+
+// The version of a message, which no other form has.
+function learnOfEdit(next) {
+  if (!answer?.sent || !isDone(answer.xhr) || !answer.elt.matches(".change form")) return;
+  const made = next.querySelector(`#${answer.elt.id} [name=version]`);
+  const before = answer.sent.get("version");
+  if (!made || before === null || before === made.value) return;
+  ours.set(`${answer.sent.of} version ${before}`, made.value);
+  answer.elt.elements.version.value = made.value;
 }
 
 function goOnFromOurs(sent) {
@@ -140,19 +165,22 @@ function goOnFromOurs(sent) {
     const values = sent.getAll(name);
     sent.delete(name);
     for (let value of values) {
-      while (ours.has(`${name} ${value}`)) value = ours.get(`${name} ${value}`);
+      while (ours.has(`${sent.of} ${name} ${value}`)) value = ours.get(`${sent.of} ${name} ${value}`);
       sent.append(name, value);
     }
   }
 }
 
 // For whoever leaves the page: what they did is done first.
+// Whether it was: else there is something to be read here.
 export async function whenDone() {
-  const end = Date.now() + PATIENCE;
+  const [end, before] = [Date.now() + PATIENCE, refused];
   while (pressed.size && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+  return !pressed.size && refused === before;
 }
 
 const PATIENCE = 10_000;
+let refused = 0;
 
 // The answer that is being put in place.
 let answer = null;
@@ -267,7 +295,8 @@ const isKept = (element) =>
 // They are about the version that they were made for, so that saving them tells if somebody else
 // was quicker; what this page itself has changed meanwhile is no surprise to who sits before it.
 function keepUnsaved(old, next) {
-  const isOurs = answer.sent && ours.get(`version ${old.dataset.version}`) === next.dataset.version;
+  const isOurs =
+    answer.sent && ours.get(`ticket version ${old.dataset.version}`) === next.dataset.version;
   const unsaved = [...old.querySelectorAll("form")].filter(isKept);
   if (!isOurs) for (const form of unsaved) form.dataset.version ??= old.dataset.version;
   if (answer.elt.matches(CHANGES) || !unsaved.length) return;
@@ -332,7 +361,10 @@ function startMenusThatSave() {
   const isFact = (element) => element.matches?.(".fact > select");
   const save = (select) => {
     walked = null;
-    if (!isUntouched(select)) select.form.requestSubmit();
+    // What is being saved may be changed back.
+    const last = [...pressed].findLast(([event]) => event.target === select.form);
+    const isSaved = last ? last[1].get(select.name) === select.value : isUntouched(select);
+    if (!isSaved) select.form.requestSubmit();
   };
   const onKey = (event) => {
     if (!isFact(event.target)) return;
@@ -399,7 +431,17 @@ function startGoingBack() {
     const link = event.target.closest?.("a[href]:not([target], [hx-get])");
     if (!link || !pressed.size || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    whenDone().then(() => (location.href = link.href));
+    whenDone().then((isDone) => isDone && (location.href = link.href));
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.hasAttribute("hx-post") || !pressed.size) return;
+    event.preventDefault();
+    whenDone().then((isDone) => isDone && form.requestSubmit(event.submitter));
+  });
+  // The second click of a slow double click, on what the button says by then.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest?.("#state")) event.preventDefault();
   });
 
   const form = byId("mark-unread").form;
@@ -431,13 +473,13 @@ function showKind() {
 function takeMacro(option) {
   const message = byId("message");
   const content = option.dataset.content ?? "";
+  // What is taken out of the box again is not to be sent.
+  byId("filled").value = option.value;
   if (content) {
     message.value = message.value.trim() ? `${message.value.trimEnd()}\n\n${content}` : content;
     message.dispatchEvent(new Event("input", { bubbles: true }));
     message.focus();
   }
-  // What is taken out of the box again is not to be sent.
-  byId("filled").value = option.value;
   showKind();
 }
 
@@ -451,7 +493,7 @@ function sayWhatMacroDoes(isNote) {
 
 // The ticket before or after this one in the list that the agent came from.
 export async function step(by) {
-  await whenDone();
+  if (!(await whenDone())) return;
   const { project, ticket } = document.body.dataset;
   const list = placeInList();
   const place = list ? list.numbers.indexOf(Number(ticket)) : -1;

@@ -19,9 +19,13 @@ if (document.body.dataset.stream) startLive(document.body.dataset);
 
 const problem = document.getElementById("problem");
 
-function tell(text) {
+// Until what failed has succeeded.
+let failed = null;
+
+function tell(text, event) {
   problem.textContent = text;
   problem.hidden = !text;
+  failed = event?.detail.requestConfig?.elt.id ?? null;
 }
 
 // A refresh that fails is tried again with the next one, and the state of the stream says so.
@@ -36,18 +40,19 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  if (status === 404) tell("This is not there any more. What you wrote is still on this page.");
-  else if (status === 403) tell("This was refused. Reload the page; what you wrote is kept.");
+  if (status === 404) tell("This is not there any more. What you wrote is still on this page.", event);
+  else if (status === 403) tell("This was refused. Reload the page; what you wrote is kept.", event);
   else if (!isRefresh(event)) {
-    tell(`This was not done: the service answered ${status}. What you wrote is kept; try again.`);
+    tell(`This was not done: the service answered ${status}. What you wrote is kept; try again.`, event);
   }
 });
 for (const failure of ["htmx:sendError", "htmx:timeout"]) {
   document.addEventListener(failure, (event) => {
     if (isRefresh(event)) return;
-    tell("The service does not answer, so that this may not be done. What you wrote is kept; try again: nothing is done twice.");
+    tell("The service does not answer, so that this may not be done. What you wrote is kept; try again: nothing is done twice.", event);
   });
 }
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful && !isRefresh(event)) tell("");
+  const { successful, requestConfig } = event.detail;
+  if (successful && !isRefresh(event) && requestConfig.elt.id === failed) tell("");
 });

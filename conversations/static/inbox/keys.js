@@ -76,7 +76,9 @@ function assign() {
   else if (isQueue() && queue.selectCurrent()) byId("bulk-assignee").focus();
 }
 
-function search() {
+async function search() {
   if (isQueue()) byId("search").focus();
-  else location.href = `${byId("back").href}#search`;
+  else if (!isConversation() || (await conversation.whenDone())) {
+    location.href = `${byId("back").href}#search`;
+  }
 }
