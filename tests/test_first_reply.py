@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 
 from conversations.models import Message, Ticket
 from projects.models import Project
@@ -95,3 +97,20 @@ def test_the_migration_fills_in_what_was_replied_before_it(
     assert seconds(url) in range(3600, 3660)
     replied = Ticket.objects.filter(project=project, first_reply_seconds__isnull=False)
     assert replied.count() == 1
+
+
+def test_a_reply_that_is_older_than_its_ticket_took_no_time(
+    project: Project, writer: ApiClient, url: str
+) -> None:
+    """As rows may say that somebody has loaded by SQL."""
+    say(writer, url)
+    tickets = Ticket.objects.filter(project=project)
+    tickets.update(first_reply_seconds=None, created_at=timezone.now() + timedelta(days=1))
+    migration = import_module("conversations.migrations.0016_fill_first_reply_seconds")
+
+    with connection.schema_editor(atomic=False) as editor:
+        migration.fill(apps, editor)
+
+    assert seconds(url) == 0
+    # It fails where something is off.
+    call_command("check_counters", "--project", str(project.pk))

@@ -269,8 +269,10 @@ def test_a_list_is_counted_by_the_index_of_the_totals_alone(
 def test_what_is_not_snoozed_is_counted_by_what_is(client: ApiClient, url: str) -> None:
     plan = counting(plan_of(client, url, limit=20, status="open,resolved", snoozed="false"))
 
-    tickets = [node for node in plan if node.get("Relation Name") == "conversations_ticket"]
-    assert {node.get("Index Name") for node in tickets} == {"ticket_snoozed_until"}
+    # By the index alone or by a bitmap of it, as the planner likes.
+    assert "Seq Scan" not in {node["Node Type"] for node in plan}
+    indexes = {node["Index Name"] for node in plan if "Index Name" in node}
+    assert indexes == {"ticket_snoozed_until", "conversations_tickettotal_pkey"}
     assert reads(plan, "conversations_tickettotal_pkey") <= 10
 
 

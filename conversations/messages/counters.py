@@ -92,7 +92,9 @@ SELECT ticket.id, ticket.project_id, ticket.ticket_number,
     ticket.unread_team_count, ticket.unread_customer_count, ticket.first_reply_seconds,
     counted.messages, last.created_at, last.preview,
     greatest(counted.behind_team, ticket.marked_unread::integer), counted.behind_customer,
-    floor(extract(epoch FROM counted.first_reply_at - ticket.created_at))::integer
+    CASE WHEN counted.first_reply_at IS NOT NULL THEN
+        greatest(0, floor(extract(epoch FROM counted.first_reply_at - ticket.created_at)))::integer
+    END
 FROM (
     SELECT * FROM conversations_ticket
     WHERE {condition} ORDER BY project_id, ticket_number LIMIT %(limit)s

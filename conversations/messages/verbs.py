@@ -55,7 +55,8 @@ def post_message(
         else:
             changes["unread_customer_count"] = ticket.unread_customer_count + 1
             if author_type == AuthorType.SUPPORT and ticket.first_reply_seconds is None:
-                changes["first_reply_seconds"] = (created_at - ticket.created_at) // _SECOND
+                passed = (created_at - ticket.created_at) // _SECOND
+                changes["first_reply_seconds"] = max(0, passed)
     changed = set_fields(ticket, changes)
     with transaction.atomic(savepoint=False):
         message = Message(

@@ -18,7 +18,8 @@ WITH batch AS (
     GROUP BY ticket_id
 ), filled AS (
     UPDATE conversations_ticket AS ticket
-    SET first_reply_seconds = floor(extract(epoch FROM at - created_at))
+    -- Rows that were loaded by SQL may say that the reply was there first.
+    SET first_reply_seconds = greatest(0, floor(extract(epoch FROM at - created_at)))
     FROM replied WHERE id = ticket_id AND first_reply_seconds IS NULL
 )
 SELECT id FROM batch ORDER BY id DESC LIMIT 1
