@@ -82,6 +82,12 @@ def test_when_the_first_reply_is_deleted_the_next_one_is_the_first(
     assert seconds(url) is None
 
 
+def migrate() -> None:
+    migration = import_module("conversations.migrations.0016_fill_first_reply_seconds")
+    with connection.schema_editor(atomic=False) as editor:
+        migration.fill(apps, editor)
+
+
 def test_the_migration_fills_in_what_was_replied_before_it(
     project: Project, writer: ApiClient, url: str, make_ticket: MakeTicket
 ) -> None:
@@ -89,10 +95,8 @@ def test_the_migration_fills_in_what_was_replied_before_it(
     say(writer, url, is_private=True)
     say(writer, url)
     Ticket.objects.filter(project=project).update(first_reply_seconds=None)
-    migration = import_module("conversations.migrations.0016_fill_first_reply_seconds")
 
-    with connection.schema_editor(atomic=False) as editor:
-        migration.fill(apps, editor)
+    migrate()
 
     assert seconds(url) in range(3600, 3660)
     replied = Ticket.objects.filter(project=project, first_reply_seconds__isnull=False)
@@ -106,10 +110,8 @@ def test_a_reply_that_is_older_than_its_ticket_took_no_time(
     say(writer, url)
     tickets = Ticket.objects.filter(project=project)
     tickets.update(first_reply_seconds=None, created_at=timezone.now() + timedelta(days=1))
-    migration = import_module("conversations.migrations.0016_fill_first_reply_seconds")
 
-    with connection.schema_editor(atomic=False) as editor:
-        migration.fill(apps, editor)
+    migrate()
 
     assert seconds(url) == 0
     # It fails where something is off.

@@ -137,7 +137,7 @@ class TicketPage(InboxPage):
             "statuses": Status.choices,
             "priorities": Priority.choices,
             "units": Unit.choices,
-            # Only the page as a whole, and the box after a reply, show them.
+            # Only the page as a whole shows them.
             "macros": SimpleLazyObject(lambda: self._macros(among)),
             "seen": ticket.last_seq,
             "form_key": new_form(),
